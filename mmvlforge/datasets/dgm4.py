@@ -1,0 +1,129 @@
+"""DGM⁴ and the sets that share its annotation format."""
+
+import logging
+import os.path as osp
+from collections import Counter
+from typing import List, Optional, Sequence
+
+from mmengine.logging import print_log
+
+from mmvlforge.datasets.annotation_file import read_annotations
+from mmvlforge.datasets.dgm4_record import IMAGE_TYPES, TEXT_TYPES, ClassMap, RecordFormat, dgm4_class_map, record_problems
+from mmvlforge.datasets.seeded_dataset import SeededDataset
+from mmvlforge.datasets.transforms.load_image import UnusableImageError
+from mmvlforge.registry import DATASETS, TRANSFORMS
+
+
+@DATASETS.register_module()
+class DGM4Dataset(SeededDataset):
+    """Image-text pairs with manipulation labels, in the annotation format of DGM⁴ (Shao et al., CVPR 2023).
+
+    Class names, the name of the real class, the presence of boxes and of word positions are settings, so that SAMM,
+    DGM⁴+ or MDSM need a config and no code. Records live serialised in one array shared by all workers
+    (``serialize_data``), so memory does not grow with their number.
+
+    Args:
+        ann_file: JSON array of records, or one record a line; relative to ``data_root``.
+        tokenizer: Config of the word tokenizer (``WordTokenizer``); it runs in the worker, before the pipeline.
+        class_map: ``fake_cls`` → ``(image type, text type)``. Defaults to the 9 classes of DGM⁴.
+        image_types: Names of the image classes; the first is the real one. Its order numbers the classes.
+        text_types: Likewise for the text.
+        box_field: Field with the manipulated region, xyxy pixels of the stored image or ``[]``; None if the set has
+            no boxes.
+        word_field: Field with the 0-based manipulated positions in ``text.split()``; None if the set has none.
+        check_agreement: Whether a box must be there exactly for image types, and positions exactly for text types.
+        on_bad_record: ``'error'`` stops at the first unusable record and says why; ``'skip'`` leaves them out and
+            logs how many of which kind. Only training data may skip: an evaluation set is whole or wrong.
+        **kwargs: As :class:`mmengine.dataset.BaseDataset`: ``data_root``, ``data_prefix=dict(img_path=...)``,
+            ``pipeline``, ``test_mode``, ``indices``, ...
+
+    Raises:
+        ValueError: A record breaks a convention (file, record number, field, what would be right), or a setting does.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        tokenizer: dict,
+        class_map: Optional[ClassMap] = None,
+        image_types: Sequence[str] = IMAGE_TYPES,
+        text_types: Sequence[str] = TEXT_TYPES,
+        box_field: Optional[str] = 'fake_image_box',
+        word_field: Optional[str] = 'fake_text_pos',
+        check_agreement: bool = True,
+        on_bad_record: str = 'error',
+        **kwargs,
+    ) -> None:
+        if on_bad_record not in ('error', 'skip'):
+            raise ValueError(f"on_bad_record must be 'error' or 'skip', got {on_bad_record!r}")
+        if on_bad_record == 'skip' and kwargs.get('test_mode', False):
+            raise ValueError("on_bad_record='skip' would change the evaluation set; it is for training data only")
+        self.format = RecordFormat(class_map or dgm4_class_map(), box_field, word_field, check_agreement)
+        for name, (image_type, text_type) in self.format.class_map.items():
+            if image_type not in image_types or text_type not in text_types:
+                raise ValueError(
+                    f'class_map[{name!r}] = {(image_type, text_type)} must be one of image_types '
+                    f'{tuple(image_types)} and one of text_types {tuple(text_types)}'
+                )
+        self.image_types, self.text_types = list(image_types), list(text_types)
+        self.on_bad_record = on_bad_record
+        self.unreadable = 0
+        self.tokenizer = TRANSFORMS.build(tokenizer)
+        metainfo = dict(image_types=tuple(image_types), text_types=tuple(text_types))
+        super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Read, check and translate the annotation file."""
+        data_list, dropped = [], Counter()
+        for index, record in enumerate(read_annotations(self.ann_file)):
+            problem = next(record_problems(record, self.format), None)
+            if problem is None:
+                data_list.append(self._parse(index, record))
+            elif self.on_bad_record == 'skip':
+                dropped[problem.kind] += 1
+            else:
+                raise ValueError(
+                    f"{self.ann_file}, record {index}, field '{problem.field}': {problem.message}. "
+                    "tools/data/check_dgm4.py lists all bad records; on_bad_record='skip' leaves them out."
+                )
+        if dropped:
+            self._warn(f'{self.ann_file}: skipped {sum(dropped.values())} unusable records: {dict(dropped)}')
+        if not data_list:
+            raise ValueError(f'{self.ann_file} holds no usable record')
+        return data_list
+
+    def _parse(self, index: int, record: dict) -> dict:
+        image_type, text_type = self.format.class_map[record['fake_cls']]
+        box = record[self.format.box_field] if self.format.box_field else []
+        words = record[self.format.word_field] if self.format.word_field else []
+        return dict(
+            index=index,
+            img_path=osp.join(self.data_prefix.get('img_path', ''), record['image']),
+            text=record['text'],
+            fake_cls=record['fake_cls'],
+            image_type=self.image_types.index(image_type),
+            text_type=self.text_types.index(text_type),
+            box=list(box),
+            fake_words=list(words),
+        )
+
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        """Tokenise and transform item ``idx``; None (which fetches another) for an unusable picture to skip."""
+        try:
+            return super().prepare_data(idx)
+        except UnusableImageError as error:
+            info = self.get_data_info(idx)
+            where = f"{self.ann_file}, record {info['index']}: picture {info['img_path']} {error}"
+            if self.on_bad_record == 'error':
+                raise ValueError(where) from error
+            self.unreadable += 1
+            self._warn(f'skipped unusable picture {self.unreadable} of this worker: {where}')
+            return None
+
+    def get_data_info(self, idx: int) -> dict:
+        """Record ``idx`` with its tokens."""
+        return self.tokenizer(super().get_data_info(idx))
+
+    @staticmethod
+    def _warn(message: str) -> None:
+        print_log(message, logger='current', level=logging.WARNING)

@@ -1,0 +1,111 @@
+"""The conventions of one DGM⁴ annotation record, and every way a record can break them."""
+
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+
+ClassMap = Dict[str, Tuple[str, str]]
+
+IMAGE_TYPES = ('real', 'face_swap', 'face_attribute')
+TEXT_TYPES = ('real', 'text_swap', 'text_attribute')
+
+
+def dgm4_class_map() -> ClassMap:
+    """``fake_cls`` → (image type, text type) of DGM⁴: ``orig``, four single classes, four pairs ``face&text``."""
+    return {
+        '&'.join(t for t in (image, text) if t != 'real') or 'orig': (image, text)
+        for image in IMAGE_TYPES
+        for text in TEXT_TYPES
+    }
+
+
+class Problem(NamedTuple):
+    """One broken convention: its kind (for counting), the field, and a message that says what would be right."""
+
+    kind: str
+    field: str
+    message: str
+
+
+class RecordFormat(NamedTuple):
+    """How a data set of the DGM⁴ family writes its records; each part is a setting, not code.
+
+    Attributes:
+        class_map: ``fake_cls`` → (image type, text type), ``'real'`` for an untouched modality.
+        box_field: Field of the manipulated region, or None if the set has none.
+        word_field: Field of the manipulated word positions, or None if the set has none.
+        check_agreement: Require a box exactly for image types and positions exactly for text types. Off for sets
+            whose class map folds some types into ``real``.
+    """
+
+    class_map: ClassMap
+    box_field: Optional[str] = 'fake_image_box'
+    word_field: Optional[str] = 'fake_text_pos'
+    check_agreement: bool = True
+
+
+def _is_int(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _box_problem(box, size: Optional[Tuple[int, int]]) -> Optional[Tuple[str, str]]:
+    if not isinstance(box, Sequence) or isinstance(box, str) or len(box) not in (0, 4):
+        return 'bad box', f'{box!r} must be [] or [x1, y1, x2, y2]'
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in box):
+        return 'bad box', f'{box!r} must hold numbers'
+    if box and not (box[0] < box[2] and box[1] < box[3]):  # also true for NaN
+        return 'degenerate box', f'{box} must have x1 < x2 and y1 < y2'
+    if box and (box[0] < 0 or box[1] < 0):
+        return 'box outside the image', f'{box} must not be negative'
+    if box and size is not None and (box[2] > size[0] or box[3] > size[1]):
+        return 'box outside the image', f'{box} must lie inside the image of {size[0]}x{size[1]} pixels'
+    return None
+
+
+def record_problems(record, fmt: RecordFormat, size: Optional[Tuple[int, int]] = None) -> Iterator[Problem]:
+    """Yield every broken convention of one record.
+
+    Args:
+        record: One element of the annotation file.
+        fmt: What the data set promises.
+        size: Width and height of the stored image in pixels, if known.
+    """
+    if not isinstance(record, dict):
+        yield Problem('not an object', '', f'a record must be a JSON object, got {type(record).__name__}')
+        return
+    fields = ['image', 'text', 'fake_cls', fmt.box_field, fmt.word_field]
+    missing = [f for f in fields if f is not None and f not in record]
+    for field in missing:
+        yield Problem('missing field', field, f'is missing; the record has {sorted(record)}')
+    for field in ('image', 'text'):
+        if field in record and not (isinstance(record[field], str) and record[field].strip()):
+            yield Problem('bad field', field, f'{record[field]!r} must be a non-empty string')
+
+    types = None
+    if 'fake_cls' in record:
+        name = record['fake_cls']
+        types = fmt.class_map.get(name) if isinstance(name, str) else None
+        if types is None:
+            yield Problem('unknown class', 'fake_cls', f'{name!r} is unknown; known are {sorted(fmt.class_map)}')
+
+    if fmt.box_field in record:
+        box = record[fmt.box_field]
+        found = _box_problem(box, size)
+        if found:
+            yield Problem(found[0], fmt.box_field, found[1])
+        if types and fmt.check_agreement and bool(box) != (types[0] != 'real'):
+            expected = 'no box' if types[0] == 'real' else 'a box'
+            yield Problem('class and box disagree', fmt.box_field, f'{record["fake_cls"]!r} needs {expected}, got {box}')
+
+    if fmt.word_field in record:
+        positions = record[fmt.word_field]
+        if not isinstance(positions, Sequence) or not all(_is_int(p) for p in positions):
+            yield Problem('bad word position', fmt.word_field, f'{positions!r} must be a list of integers')
+            return
+        n = len(record['text'].split()) if isinstance(record.get('text'), str) else None
+        bad = [p for p in positions if n is not None and not 0 <= p < n]
+        if bad:
+            yield Problem('word position out of range', fmt.word_field, f'{bad} must lie in 0..{n - 1}: {n} words')
+        if types and fmt.check_agreement and bool(positions) != (types[1] != 'real'):
+            expected = 'no position' if types[1] == 'real' else 'at least one position'
+            yield Problem(
+                'class and words disagree', fmt.word_field, f'{record["fake_cls"]!r} needs {expected}, got {positions}'
+            )

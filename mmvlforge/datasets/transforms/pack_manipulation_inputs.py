@@ -1,0 +1,58 @@
+"""The last transform: what the model reads, what it is taught, and the record for the evaluator."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from mmvlforge.registry import TRANSFORMS
+from mmvlforge.structures import VLDataSample
+
+META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'flip', 'text', 'fake_cls')
+
+
+@TRANSFORMS.register_module()
+class PackManipulationInputs(BaseTransform):
+    """Pack one image-text pair with its manipulation labels.
+
+    A sub-word token is manipulated iff its word is. Special tokens carry the label -100, which cross-entropy ignores.
+
+    Required Keys: input_ids, word_ids, index, text, fake_cls, image_type, text_type, box, fake_words;
+    img, img_shape, ori_shape, gt_bboxes, flip (optional) where there is a picture
+    Returned Keys: inputs (image uint8 ``(3, H, W)`` BGR, input_ids, word_mask), targets (fields of
+    ``ManipulationTargets``), data_samples
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack ``results``."""
+        word_ids = results['word_ids']
+        fake_words = set(results['fake_words'])
+        tokens = torch.tensor([-100 if w is None else int(w in fake_words) for w in word_ids])
+        inputs = dict(
+            input_ids=torch.tensor(results['input_ids']),
+            word_mask=torch.tensor([w is not None for w in word_ids]),
+        )
+        box = np.zeros(4, np.float32)
+        if 'img' in results:
+            inputs['image'] = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
+            if len(results['gt_bboxes']):
+                x1, y1, x2, y2 = results['gt_bboxes'][0]
+                height, width = results['img_shape']
+                box = np.array([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height])
+        fake = int(results['image_type'] > 0 or results['text_type'] > 0)
+
+        sample = VLDataSample(metainfo={k: results[k] for k in META_KEYS if k in results})
+        sample.set_metainfo(dict(word_ids=[w for w in word_ids if w is not None]))
+        sample.gt_fake = fake
+        sample.gt_image_type = results['image_type']
+        sample.gt_text_type = results['text_type']
+        sample.gt_box = torch.tensor(results['box'], dtype=torch.float32) if results['box'] else None
+        sample.gt_tokens = tokens[inputs['word_mask']]
+        targets = dict(
+            fake=torch.tensor(fake),
+            image_type=torch.tensor(results['image_type']),
+            text_type=torch.tensor(results['text_type']),
+            box=torch.as_tensor(box, dtype=torch.float32),
+            has_box=torch.tensor(bool(results['box'])),
+            tokens=tokens,
+        )
+        return dict(inputs=inputs, targets=targets, data_samples=sample)

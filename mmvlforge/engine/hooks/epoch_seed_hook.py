@@ -1,0 +1,42 @@
+"""Make every epoch depend on the seed and its number alone."""
+
+import random
+from typing import Iterator
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from torch.utils.data import Dataset
+
+from mmvlforge.datasets import SeededDataset
+from mmvlforge.registry import HOOKS
+
+
+def _seeded_datasets(dataset: Dataset) -> Iterator[SeededDataset]:
+    """The seeded data sets inside any of MMEngine's wrappers."""
+    if isinstance(dataset, SeededDataset):
+        yield dataset
+    for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
+        if inner is not None:
+            yield from _seeded_datasets(inner)
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed dropout and augmentation anew at the start of each training epoch, from seed, rank and epoch.
+
+    MMEngine saves no random state, so a resumed run would draw other dropout masks and other augmentations than an
+    uninterrupted one. With this hook both are the same, bit by bit on a CPU.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner) -> None:
+        """Seed all generators of this process, and announce the epoch to the data set."""
+        state = np.random.SeedSequence((runner.seed, get_rank(), runner.epoch)).generate_state(3)
+        random.seed(int(state[0]))
+        np.random.seed(state[1])
+        torch.manual_seed(int(state[2]))
+        for dataset in _seeded_datasets(runner.train_dataloader.dataset):
+            dataset.seed_epoch(runner.seed, runner.epoch)

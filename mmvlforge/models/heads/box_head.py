@@ -1,0 +1,87 @@
+"""Grounding of image manipulation by a plain MLP."""
+
+from typing import Dict, List
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from torchvision.ops import box_convert, generalized_box_iou_loss
+
+from mmvlforge.models.layers import mlp
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import FusedFeatures, ManipulationTargets, VLDataSample
+
+COORD_EPS = 1e-4  # published rule: "no box" if all four normalised coordinates are below this
+
+
+@MODELS.register_module()
+class BoxHead(BaseModule):
+    """Box MLP D_i on the mean of the patches: the baseline of Table 2, which has no image query.
+
+    Args:
+        in_dims: Channels C.
+        hidden_dims: Hidden channels of the MLP; the paper does not say, C here.
+        num_hidden: Hidden layers of the MLP; the paper does not say, 2 as in DETR.
+        loss_weight: β of Eq. 9.
+        supervise_empty: Whether pictures without a manipulated region are taught the zero box by the L1 term, as
+            published code for DGM⁴ does. GIoU counts over true regions only: between empty boxes it has no value.
+        no_box_rule: When a predicted box is dropped. ``'coord'``: all four coordinates, xyxy divided by width and
+            height, are below 1e-4 (the published rule; it needs ``supervise_empty``). ``'type'``: the type head
+            holds the picture for real.
+
+    Raises:
+        ValueError: Unknown ``no_box_rule``, or ``'coord'`` without ``supervise_empty``.
+    """
+
+    def __init__(
+        self,
+        in_dims: int = 768,
+        hidden_dims: int = 768,
+        num_hidden: int = 2,
+        loss_weight: float = 0.1,
+        supervise_empty: bool = True,
+        no_box_rule: str = 'coord',
+    ) -> None:
+        super().__init__()
+        if no_box_rule not in ('coord', 'type'):
+            raise ValueError(f"no_box_rule must be 'coord' or 'type', got {no_box_rule!r}")
+        if no_box_rule == 'coord' and not supervise_empty:
+            raise ValueError("no_box_rule='coord' needs supervise_empty=True: else the zero box is never learnt")
+        self.box_mlp = mlp(in_dims, hidden_dims, 4, num_hidden)
+        self.loss_weight = loss_weight
+        self.supervise_empty = supervise_empty
+        self.no_box_rule = no_box_rule
+
+    def aggregate(self, features: FusedFeatures) -> Tensor:
+        """One feature a picture ``(B, C)``."""
+        return features.image_patches.mean(dim=1)
+
+    def forward(self, features: FusedFeatures) -> Tensor:
+        """Boxes, cxcywh in 0..1, float32 ``(B, 4)``."""
+        return self.box_mlp(self.aggregate(features)).float().sigmoid()
+
+    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> Dict[str, Tensor]:
+        """L1 and GIoU terms of L_mig (Eq. 7), in float32; 0, never NaN, for a batch without regions."""
+        boxes = self(features)
+        l1 = (boxes - targets.box).abs().sum(dim=-1)
+        # Rows without a region get a stand-in, so that neither GIoU nor its gradient is undefined; their weight is 0.
+        regions = torch.where(targets.has_box[:, None], targets.box, 0.5)
+        giou = generalized_box_iou_loss(*(box_convert(b, 'cxcywh', 'xyxy') for b in (boxes, regions)))
+        weight = targets.has_box / targets.has_box.sum().clamp(min=1)
+        l1 = l1.mean() if self.supervise_empty else (weight * l1).sum()
+        giou = (weight * giou).sum()
+        return dict(loss_box_l1=self.loss_weight * l1, loss_box_giou=self.loss_weight * giou)
+
+    def predict(self, features: FusedFeatures, data_samples: List[VLDataSample]) -> None:
+        """Fill ``pred_box``, xyxy pixels of the stored image, or None if the rule finds no box."""
+        boxes = box_convert(self(features), 'cxcywh', 'xyxy').clamp(0, 1).cpu()
+        for sample, box in zip(data_samples, boxes):
+            if self.no_box_rule == 'coord':
+                no_box = bool((box < COORD_EPS).all())
+            else:
+                no_box = sample.pred_image_type == 0
+            height, width = sample.ori_shape
+            x1, y1, x2, y2 = (box * torch.tensor([width, height, width, height])).unbind()
+            if sample.get('flip', False):
+                x1, x2 = width - x2, width - x1
+            sample.pred_box = None if no_box else torch.stack([x1, y1, x2, y2])

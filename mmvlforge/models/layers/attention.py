@@ -1,0 +1,66 @@
+"""Multi-head attention through PyTorch's fused kernels."""
+
+from typing import Optional
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def init_linear(linear: nn.Linear) -> nn.Linear:
+    """BERT's initialisation, in place: normal with deviation 0.02, zero bias."""
+    nn.init.normal_(linear.weight, std=0.02)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+    return linear
+
+
+class Attention(nn.Module):
+    """Multi-head attention, Softmax(QKᵀ/√D)V (Eq. 2 of the manipulation paper), by scaled_dot_product_attention.
+
+    Args:
+        embed_dims: Channels of queries and output.
+        num_heads: Attention heads; must divide ``embed_dims``.
+        memory_dims: Channels of keys and values before projection; None for ``embed_dims``.
+        attn_drop: Dropout on the attention weights.
+
+    Raises:
+        ValueError: ``num_heads`` does not divide ``embed_dims``.
+    """
+
+    def __init__(
+        self, embed_dims: int, num_heads: int, memory_dims: Optional[int] = None, attn_drop: float = 0.0
+    ) -> None:
+        super().__init__()
+        if embed_dims % num_heads:
+            raise ValueError(f'embed_dims {embed_dims} must be a multiple of num_heads {num_heads}')
+        memory_dims = memory_dims or embed_dims
+        self.num_heads = num_heads
+        self.attn_drop = attn_drop
+        self.query = init_linear(nn.Linear(embed_dims, embed_dims))
+        self.key = init_linear(nn.Linear(memory_dims, embed_dims))
+        self.value = init_linear(nn.Linear(memory_dims, embed_dims))
+        self.out = init_linear(nn.Linear(embed_dims, embed_dims))
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """Let ``x`` attend to ``memory``.
+
+        Args:
+            x: Queries ``(B, N, C)``.
+            memory: Keys and values ``(B, M, C')``.
+            mask: True at the memory positions to look at, bool ``(B, M)``; at least one a row. None looks at all.
+
+        Returns:
+            ``(B, N, C)``.
+        """
+
+        def split(t: Tensor) -> Tensor:  # (B, L, C) -> (B, heads, L, C / heads)
+            return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+        out = F.scaled_dot_product_attention(
+            split(self.query(x)),
+            split(self.key(memory)),
+            split(self.value(memory)),
+            attn_mask=None if mask is None else mask[:, None, None],
+            dropout_p=self.attn_drop if self.training else 0.0,
+        )
+        return self.out(out.transpose(1, 2).flatten(2))

@@ -1,0 +1,83 @@
+"""The one transformer layer: self-attention, optional cross-attention, feed-forward."""
+
+from typing import Optional
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmvlforge.models.layers.attention import Attention, init_linear
+
+
+class TransformerLayer(nn.Module):
+    """Post-norm transformer layer as in BERT, with cross-attention to another modality between its two halves.
+
+    x = LN(x + SelfAttention(x)); x = LN(x + CrossAttention(x, memory)); x = LN(x + FFN(x)). It is the layer of METER's
+    and this paper's modality interaction (Eq. 2-3) and, since the cross-attention is passed over without a memory, of
+    ViLEM's text encoder.
+
+    Args:
+        embed_dims: Channels C.
+        num_heads: Attention heads.
+        ffn_dims: Hidden channels of the feed-forward part.
+        cross_attention: Whether the layer owns a cross-attention.
+        memory_dims: Channels of the memory; None for ``embed_dims``.
+        drop: Dropout after each part.
+        attn_drop: Dropout on the attention weights.
+        norm_eps: Epsilon of the layer norms. BERT's is 1e-12, RoBERTa's 1e-5.
+        with_cp: Recompute the layer in the backward pass (gradient checkpointing): less memory, more time.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        ffn_dims: int,
+        cross_attention: bool = False,
+        memory_dims: Optional[int] = None,
+        drop: float = 0.1,
+        attn_drop: float = 0.1,
+        norm_eps: float = 1e-12,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__()
+        self.with_cp = with_cp
+        self.self_attn = Attention(embed_dims, num_heads, attn_drop=attn_drop)
+        self.self_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
+        if cross_attention:
+            self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop)
+            self.cross_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
+        self.fc1 = init_linear(nn.Linear(embed_dims, ffn_dims))
+        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims))
+        self.ffn_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
+        self.drop = nn.Dropout(drop)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Optional[Tensor] = None,
+        memory: Optional[Tensor] = None,
+        memory_mask: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Run the layer.
+
+        Args:
+            x: Tokens ``(B, N, C)``.
+            mask: True at the real tokens of ``x``, bool ``(B, N)``; None if all are.
+            memory: Tokens of the other modality ``(B, M, C')``; None leaves the cross-attention out.
+            memory_mask: True at the real tokens of ``memory``, bool ``(B, M)``; None if all are.
+
+        Returns:
+            ``(B, N, C)``.
+        """
+        if self.with_cp and self.training:
+            return checkpoint(self._forward, x, mask, memory, memory_mask, use_reentrant=False)
+        return self._forward(x, mask, memory, memory_mask)
+
+    def _forward(
+        self, x: Tensor, mask: Optional[Tensor], memory: Optional[Tensor], memory_mask: Optional[Tensor]
+    ) -> Tensor:
+        x = self.self_norm(x + self.drop(self.self_attn(x, x, mask)))
+        if memory is not None:
+            x = self.cross_norm(x + self.drop(self.cross_attn(x, memory, memory_mask)))
+        return self.ffn_norm(x + self.drop(self.fc2(F.gelu(self.fc1(x)))))

@@ -1,0 +1,87 @@
+"""The manipulation detector: encoders, neck, heads (Fig. 1 of the paper)."""
+
+from typing import Dict, List, Optional, Union
+
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import FusedFeatures, ManipulationTargets, VLDataSample, VLInputs
+
+
+@MODELS.register_module()
+class ManipulationDetector(BaseModel):
+    """Detect and ground manipulation in an image-text pair ("Exploiting Modality-Specific Features", Sec. 2).
+
+    Heads run in the order binary, type, box, token; the box head may read what the type head predicted.
+
+    Args:
+        image_encoder: E_i; reads VLInputs, returns ``(B, 1 + N, C_i)``.
+        text_encoder: E_t; reads VLInputs, returns ``(B, 1 + M, C_t)``.
+        neck: Modality interaction; returns FusedFeatures.
+        binary_head: Real or fake (Eq. 5).
+        type_head: Which manipulations (Eq. 4).
+        token_head: Which words (Eq. 8).
+        box_head: Where in the picture (Eq. 7); None where there are no pictures.
+        data_preprocessor: Defaults to ``VLDataPreprocessor`` as it stands.
+        init_cfg: As in MMEngine.
+    """
+
+    def __init__(
+        self,
+        image_encoder: dict,
+        text_encoder: dict,
+        neck: dict,
+        binary_head: dict,
+        type_head: dict,
+        token_head: dict,
+        box_head: Optional[dict] = None,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(data_preprocessor or dict(type='VLDataPreprocessor'), init_cfg)
+        self.image_encoder = MODELS.build(image_encoder)
+        self.text_encoder = MODELS.build(text_encoder)
+        self.neck = MODELS.build(neck)
+        self.binary_head = MODELS.build(binary_head)
+        self.type_head = MODELS.build(type_head)
+        self.box_head = MODELS.build(box_head) if box_head else None
+        self.token_head = MODELS.build(token_head)
+
+    @property
+    def heads(self) -> list:
+        """The heads in the order in which they run."""
+        return [h for h in (self.binary_head, self.type_head, self.box_head, self.token_head) if h is not None]
+
+    def extract_feat(self, inputs: VLInputs) -> FusedFeatures:
+        """Encode and fuse one batch (Eq. 1-3)."""
+        return self.neck(self.image_encoder(inputs), self.text_encoder(inputs), inputs)
+
+    def forward(
+        self,
+        inputs: VLInputs,
+        targets: Optional[ManipulationTargets] = None,
+        data_samples: Optional[List[VLDataSample]] = None,
+        mode: str = 'tensor',
+    ) -> Union[FusedFeatures, Dict[str, Tensor], List[VLDataSample]]:
+        """Run the model.
+
+        Args:
+            inputs: The batch.
+            targets: Its labels; needed for ``mode='loss'``.
+            data_samples: Its records; needed for ``mode='predict'``, which fills their ``pred_*`` fields.
+            mode: ``'loss'`` returns the weighted losses, ``'predict'`` the records, ``'tensor'`` the features.
+
+        Raises:
+            ValueError: Unknown ``mode``.
+        """
+        if mode not in ('loss', 'predict', 'tensor'):
+            raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+        features = self.extract_feat(inputs)
+        if mode == 'tensor':
+            return features
+        if mode == 'loss':
+            return {name: loss for head in self.heads for name, loss in head.loss(features, targets).items()}
+        for head in self.heads:
+            head.predict(features, data_samples)
+        return data_samples

@@ -1,0 +1,96 @@
+"""Dual-branch cross-attention (DCA), Section 2.1 of the paper."""
+
+from itertools import zip_longest
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmvlforge.models.layers import TransformerLayer
+from mmvlforge.models.layers.attention import init_linear
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import FusedFeatures, VLInputs
+
+TEXT, IMAGE = 0, 1  # rows of METER's modality embedding
+
+
+@MODELS.register_module()
+class DCANeck(BaseModule):
+    """Modality interaction M_i and M_t of Eq. 3: {i_cls, i_pat} = M_i(f_i, f_t), {t_cls, t_tok} = M_t(f_t, f_i).
+
+    Both branches have self-attention, cross-attention into the other branch and a feed-forward part in every layer,
+    and step at the same time: layer k of one branch reads layer k-1 of the other. As in METER, whose weights start
+    the paper's model, a linear map and a modality embedding come first. With zero layers a branch is deleted (Table
+    2): the other one reads its mapped encoder features throughout.
+
+    B samples, N image patches, M text tokens, C channels.
+
+    Args:
+        image_dims: Channels of the image encoder.
+        text_dims: Channels of the text encoder.
+        embed_dims: Channels C of the fused features.
+        num_heads: Attention heads.
+        ffn_dims: Hidden channels of the feed-forward parts.
+        num_image_layers: Layers of M_i.
+        num_text_layers: Layers of M_t.
+        drop: Dropout after each part of a layer.
+        attn_drop: Dropout on attention weights.
+        norm_eps: Epsilon of the layer norms.
+        with_cp: Gradient checkpointing of every layer.
+        init_cfg: As in MMEngine.
+    """
+
+    def __init__(
+        self,
+        image_dims: int = 768,
+        text_dims: int = 768,
+        embed_dims: int = 768,
+        num_heads: int = 12,
+        ffn_dims: int = 3072,
+        num_image_layers: int = 6,
+        num_text_layers: int = 6,
+        drop: float = 0.1,
+        attn_drop: float = 0.1,
+        norm_eps: float = 1e-12,
+        with_cp: bool = False,
+        init_cfg=None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.image_transform = init_linear(nn.Linear(image_dims, embed_dims))
+        self.text_transform = init_linear(nn.Linear(text_dims, embed_dims))
+        self.modality_embed = nn.Parameter(torch.zeros(2, embed_dims))
+
+        def branch(num_layers: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                TransformerLayer(
+                    embed_dims,
+                    num_heads,
+                    ffn_dims,
+                    cross_attention=True,
+                    drop=drop,
+                    attn_drop=attn_drop,
+                    norm_eps=norm_eps,
+                    with_cp=with_cp,
+                )
+                for _ in range(num_layers)
+            )
+
+        self.image_layers = branch(num_image_layers)
+        self.text_layers = branch(num_text_layers)
+
+    def forward(self, image_tokens: Tensor, text_tokens: Tensor, inputs: VLInputs) -> FusedFeatures:
+        """Fuse both modalities.
+
+        Args:
+            image_tokens: f_i with [CLS] first ``(B, 1 + N, image_dims)``.
+            text_tokens: f_t with [CLS] first ``(B, 1 + M, text_dims)``.
+            inputs: The batch, for its text masks.
+        """
+        mask = inputs.attention_mask
+        image = self.image_transform(image_tokens) + self.modality_embed[IMAGE]
+        text = self.text_transform(text_tokens) + self.modality_embed[TEXT]
+        for image_layer, text_layer in zip_longest(self.image_layers, self.text_layers):
+            next_image = image if image_layer is None else image_layer(image, memory=text, memory_mask=mask)
+            text = text if text_layer is None else text_layer(text, mask, memory=image)
+            image = next_image
+        return FusedFeatures(image[:, 0], image[:, 1:], text[:, 0], text[:, 1:], inputs.word_mask[:, 1:])

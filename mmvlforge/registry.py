@@ -1,0 +1,35 @@
+"""Child registries of MMEngine under the scope ``mmvlforge``.
+
+Every registry kind of MMEngine gets a child here, so that the Runner finds the scope in each of them.
+``locations`` names the modules to import on the first look-up: a config needs only
+``default_scope = 'mmvlforge'``, never ``custom_imports``.
+"""
+
+import mmengine.registry as root
+from mmengine.registry import Registry
+
+_LOCATIONS = {
+    'DATASETS': ['mmvlforge.datasets'],
+    'TRANSFORMS': ['mmvlforge.datasets.transforms'],
+    'MODELS': ['mmvlforge.models'],
+    'METRICS': ['mmvlforge.evaluation'],
+    'VISUALIZERS': ['mmvlforge.visualization'],
+    'HOOKS': ['mmvlforge.engine'],
+    'OPTIM_WRAPPERS': ['mmvlforge.engine'],
+}
+
+_CHILDREN = {
+    name: Registry(parent.name, parent=parent, scope='mmvlforge', locations=_LOCATIONS.get(name, ['mmvlforge']))
+    for name, parent in vars(root).items()
+    if isinstance(parent, Registry)
+}
+
+DATASETS = _CHILDREN['DATASETS']
+TRANSFORMS = _CHILDREN['TRANSFORMS']
+MODELS = _CHILDREN['MODELS']
+METRICS = _CHILDREN['METRICS']
+VISUALIZERS = _CHILDREN['VISUALIZERS']
+HOOKS = _CHILDREN['HOOKS']
+OPTIM_WRAPPERS = _CHILDREN['OPTIM_WRAPPERS']
+
+__all__ = ['DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS', 'VISUALIZERS']

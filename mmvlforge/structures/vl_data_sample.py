@@ -1,0 +1,47 @@
+"""The record that carries one image-text pair from the data set to the evaluator."""
+
+from typing import Optional
+
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+
+def _field(name: str, dtype, doc: str) -> property:
+    def getter(self):
+        return getattr(self, '_' + name)
+
+    def setter(self, value):
+        self.set_field(value, '_' + name, dtype=dtype)
+
+    def deleter(self):
+        delattr(self, '_' + name)
+
+    return property(getter, setter, deleter, doc)
+
+
+class VLDataSample(BaseDataElement):
+    """Labels and predictions of one image-text pair; everything stays on the CPU.
+
+    Meta information (``sample.metainfo``): ``index`` (row of the annotation file), ``img_path``, ``ori_shape``
+    ``(height, width)`` of the stored image, ``img_shape``, ``flip``, ``text``, ``word_ids`` (word index in
+    ``text.split()`` of each sub-word token, special tokens left out), ``fake_cls``.
+    """
+
+    gt_fake: int = _field('gt_fake', int, '1 if either modality is manipulated.')
+    gt_image_type: int = _field('gt_image_type', int, 'Class of the image, 0 = real.')
+    gt_text_type: int = _field('gt_text_type', int, 'Class of the text, 0 = real.')
+    gt_box: Optional[Tensor] = _field(
+        'gt_box', (Tensor, type(None)), 'Manipulated region, xyxy pixels of the stored image ``(4,)``, or None.'
+    )
+    gt_tokens: Tensor = _field('gt_tokens', Tensor, '1 for each manipulated word token, int64 ``(len(word_ids),)``.')
+    pred_fake_score: float = _field('pred_fake_score', float, 'P(fake).')
+    pred_type_scores: Tensor = _field(
+        'pred_type_scores', Tensor, 'Log-odds of each manipulation type, image types first ``(4,)``.'
+    )
+    pred_image_type: int = _field('pred_image_type', int, 'Most likely class of the image, 0 = real.')
+    pred_text_type: int = _field('pred_text_type', int, 'Most likely class of the text, 0 = real.')
+    pred_box: Optional[Tensor] = _field(
+        'pred_box', (Tensor, type(None)), 'Predicted region, xyxy pixels of the stored image ``(4,)``, or None.'
+    )
+    pred_tokens: Tensor = _field('pred_tokens', Tensor, '1 for each token held for manipulated, as ``gt_tokens``.')
+    pred_token_scores: Tensor = _field('pred_token_scores', Tensor, 'P(manipulated) of each token, as ``gt_tokens``.')

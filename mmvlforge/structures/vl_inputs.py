@@ -1,0 +1,23 @@
+"""What a vision-language model reads: one batch of pictures and captions."""
+
+from typing import NamedTuple, Optional
+
+from torch import Tensor
+
+
+class VLInputs(NamedTuple):
+    """One batch of image-text pairs, as the data preprocessor hands it over.
+
+    B samples, L sub-word tokens of the batch's longest caption.
+
+    Attributes:
+        images: Normalised RGB pictures, float ``(B, 3, H, W)``; None where no picture was loaded.
+        input_ids: Token ids with special tokens, int64 ``(B, L)``.
+        attention_mask: True at every token that is not padding, bool ``(B, L)``.
+        word_mask: True at every token that belongs to a word, that is neither padding nor special, bool ``(B, L)``.
+    """
+
+    images: Optional[Tensor]
+    input_ids: Tensor
+    attention_mask: Tensor
+    word_mask: Tensor
