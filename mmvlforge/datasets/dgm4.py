@@ -26,6 +26,7 @@ class DGM4Dataset(SeededDataset):
         ann_file: JSON array of records, or one record a line; relative to ``data_root``.
         tokenizer: Config of the word tokenizer (``WordTokenizer``); it runs in the worker, before the pipeline.
         class_map: ``fake_cls`` → ``(image type, text type)``. Defaults to the 9 classes of DGM⁴.
+        real_class: Name of the untouched class in the default ``class_map``; DGM⁴+ calls it ``'origin'``.
         image_types: Names of the image classes; the first is the real one. Its order numbers the classes.
         text_types: Likewise for the text.
         box_field: Field with the manipulated region, xyxy pixels of the stored image or ``[]``; None if the set has
@@ -46,6 +47,7 @@ class DGM4Dataset(SeededDataset):
         ann_file: str,
         tokenizer: dict,
         class_map: Optional[ClassMap] = None,
+        real_class: str = 'orig',
         image_types: Sequence[str] = IMAGE_TYPES,
         text_types: Sequence[str] = TEXT_TYPES,
         box_field: Optional[str] = 'fake_image_box',
@@ -58,7 +60,7 @@ class DGM4Dataset(SeededDataset):
             raise ValueError(f"on_bad_record must be 'error' or 'skip', got {on_bad_record!r}")
         if on_bad_record == 'skip' and kwargs.get('test_mode', False):
             raise ValueError("on_bad_record='skip' would change the evaluation set; it is for training data only")
-        self.format = RecordFormat(class_map or dgm4_class_map(), box_field, word_field, check_agreement)
+        self.format = RecordFormat(class_map or dgm4_class_map(real_class), box_field, word_field, check_agreement)
         for name, (image_type, text_type) in self.format.class_map.items():
             if image_type not in image_types or text_type not in text_types:
                 raise ValueError(

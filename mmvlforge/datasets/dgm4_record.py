@@ -1,6 +1,6 @@
 """The conventions of one DGM⁴ annotation record, and every way a record can break them."""
 
-from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 ClassMap = Dict[str, Tuple[str, str]]
 
@@ -8,10 +8,10 @@ IMAGE_TYPES = ('real', 'face_swap', 'face_attribute')
 TEXT_TYPES = ('real', 'text_swap', 'text_attribute')
 
 
-def dgm4_class_map() -> ClassMap:
-    """``fake_cls`` → (image type, text type) of DGM⁴: ``orig``, four single classes, four pairs ``face&text``."""
+def dgm4_class_map(real_class: str = 'orig') -> ClassMap:
+    """``fake_cls`` → (image type, text type) of DGM⁴: the real class, four single ones, four pairs ``face&text``."""
     return {
-        '&'.join(t for t in (image, text) if t != 'real') or 'orig': (image, text)
+        '&'.join(t for t in (image, text) if t != 'real') or real_class: (image, text)
         for image in IMAGE_TYPES
         for text in TEXT_TYPES
     }
@@ -47,7 +47,7 @@ def _is_int(value) -> bool:
 
 
 def _box_problem(box, size: Optional[Tuple[int, int]]) -> Optional[Tuple[str, str]]:
-    if not isinstance(box, Sequence) or isinstance(box, str) or len(box) not in (0, 4):
+    if not isinstance(box, (list, tuple)) or len(box) not in (0, 4):
         return 'bad box', f'{box!r} must be [] or [x1, y1, x2, y2]'
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in box):
         return 'bad box', f'{box!r} must hold numbers'
@@ -97,7 +97,7 @@ def record_problems(record, fmt: RecordFormat, size: Optional[Tuple[int, int]] =
 
     if fmt.word_field in record:
         positions = record[fmt.word_field]
-        if not isinstance(positions, Sequence) or not all(_is_int(p) for p in positions):
+        if not isinstance(positions, (list, tuple)) or not all(_is_int(p) for p in positions):
             yield Problem('bad word position', fmt.word_field, f'{positions!r} must be a list of integers')
             return
         n = len(record['text'].split()) if isinstance(record.get('text'), str) else None

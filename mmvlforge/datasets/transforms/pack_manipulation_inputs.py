@@ -31,10 +31,11 @@ class PackManipulationInputs(BaseTransform):
             input_ids=torch.tensor(results['input_ids']),
             word_mask=torch.tensor([w is not None for w in word_ids]),
         )
-        box = np.zeros(4, np.float32)
+        box, has_box = np.zeros(4, np.float32), False
         if 'img' in results:
             inputs['image'] = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
             if len(results['gt_bboxes']):
+                has_box = True
                 x1, y1, x2, y2 = results['gt_bboxes'][0]
                 height, width = results['img_shape']
                 box = np.array([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height])
@@ -52,7 +53,7 @@ class PackManipulationInputs(BaseTransform):
             image_type=torch.tensor(results['image_type']),
             text_type=torch.tensor(results['text_type']),
             box=torch.as_tensor(box, dtype=torch.float32),
-            has_box=torch.tensor(bool(results['box'])),
+            has_box=torch.tensor(has_box),
             tokens=tokens,
         )
         return dict(inputs=inputs, targets=targets, data_samples=sample)

@@ -1,0 +1,54 @@
+"""The paper's model in small: the same neck and heads on encoders that learn from nothing in minutes."""
+
+dims = 128
+model = dict(
+    type='ManipulationDetector',
+    data_preprocessor=dict(type='VLDataPreprocessor', channels_last=True),
+    image_encoder=dict(
+        type='ConvImageEncoder',  # 8 x 8 tokens from 128 pixels
+        backbone=dict(
+            type='mmpretrain.ResNet',
+            depth=18,
+            stem_channels=32,
+            base_channels=32,
+            num_stages=3,
+            strides=(1, 2, 2),
+            dilations=(1, 1, 1),
+            out_indices=(2,),
+        ),
+        in_dims=128,
+        embed_dims=dims,
+        num_patches=64,
+    ),
+    text_encoder=dict(
+        type='HFTextEncoder',
+        config=dict(
+            model_type='roberta',
+            vocab_size=1500,
+            hidden_size=dims,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=2 * dims,
+            max_position_embeddings=64,
+            type_vocab_size=1,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        ),
+    ),
+    neck=dict(
+        type='DCANeck',
+        image_dims=dims,
+        text_dims=dims,
+        embed_dims=dims,
+        num_heads=4,
+        ffn_dims=2 * dims,
+        num_image_layers=4,
+        num_text_layers=4,
+        drop=0.0,
+        attn_drop=0.0,
+    ),
+    binary_head=dict(type='BinaryHead', in_dims=dims, hidden_dims=2 * dims),
+    type_head=dict(type='DFCHead', in_dims=dims, hidden_dims=dims, loss_weight=1.0),
+    box_head=dict(type='IMQBoxHead', in_dims=dims, hidden_dims=dims, num_heads=4, loss_weight=1.0, no_box_rule='type'),
+    token_head=dict(type='IMQTokenHead', in_dims=dims, num_heads=4, reduced_dims=dims, loss_weight=1.0),
+)

@@ -1,0 +1,39 @@
+"""Predictions as a file that anyone can score."""
+
+from typing import Dict, Sequence
+
+from mmengine.evaluator import BaseMetric
+
+from mmvlforge.evaluation.predictions import prediction_row, write_predictions
+from mmvlforge.registry import METRICS
+
+__all__ = ['PredictionWriter']
+
+
+@METRICS.register_module()
+class PredictionWriter(BaseMetric):
+    """Writes all predictions in the open format (docs/evaluation.md); adds no metric.
+
+    The main process writes, sorted by row. Each number is the exact value of the model's float32, so scoring the file
+    gives the numbers of the metrics beside this writer.
+
+    Args:
+        out_file: JSON Lines file to write; its folder is made if need be.
+        **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = ''  # bare keys; None gives them too, but MMEngine then warns at every start
+
+    def __init__(self, out_file: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.out_file = out_file
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the row of each sample."""
+        n_types = len(self.dataset_meta['image_types']) + len(self.dataset_meta['text_types']) - 2
+        self.results += [prediction_row(sample, n_types) for sample in data_samples]
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Write the file; there is nothing to measure."""
+        write_predictions(self.out_file, results)
+        return {}

@@ -1,0 +1,300 @@
+"""A test run as one self-contained HTML page: numbers, counts and pictures."""
+
+import base64
+import io
+import itertools
+from collections import Counter
+from html import escape
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from PIL import Image
+
+from mmvlforge.datasets.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
+from mmvlforge.evaluation.functional import box_scores
+from mmvlforge.structures import VLDataSample
+from mmvlforge.visualization.manipulation_visualizer import ManipulationVisualizer, blank_picture, load_picture
+
+__all__ = ['METRICS', 'build_sample', 'prediction_error', 'select_samples', 'write_report']
+
+# name → (group, whether higher is better, what it says)
+METRICS = {
+    'AUC': ('Real or fake', True, 'How well P(fake) ranks fake pairs above real ones; 50 is guessing.'),
+    'EER': ('Real or fake', False, 'Error rate at the threshold where misses and false alarms are equally frequent.'),
+    'ACC': ('Real or fake', True, 'Share of pairs with the right verdict at P(fake) > 0.5.'),
+    'mAP': ('Kind of manipulation', True, 'How well a type score ranks the pairs of that type, mean of all types.'),
+    'CF1': ('Kind of manipulation', True, 'Balance of precision and recall, every type with the same weight.'),
+    'OF1': ('Kind of manipulation', True, 'Balance of precision and recall, every decision with the same weight.'),
+    'IoUmean': ('Place in the picture', True, 'Overlap with the true box; without a true box, 100 if none is found.'),
+    'IoU50': ('Place in the picture', True, 'Share of pairs whose overlap is above 50 %.'),
+    'IoU75': ('Place in the picture', True, 'Share of pairs whose overlap is above 75 %.'),
+    'Precision': ('Words of the caption', True, 'Of the tokens held for manipulated, how many are.'),
+    'Recall': ('Words of the caption', True, 'Of the manipulated tokens, how many were found.'),
+    'F1': ('Words of the caption', True, 'Harmonic mean of the two.'),
+    'IoUmean_boxed': ('Besides', True, 'IoUmean over pairs that do have a true box: "no box everywhere" gets 0 here.'),
+}  # fmt: skip
+
+_STYLE = """
+:root { --ink: #18202c; --soft: #5d6675; --line: #dfe3ea; --true: #d62020; --pred: #185adb; --fill: #bed6ff; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #f4f6f9; color: var(--ink); font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1180px; margin: 0 auto; padding: 24px 16px 64px; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 8px 0; }
+h2 { font-size: 1.2rem; margin: 40px 0 6px; }
+p { margin: 4px 0 14px; color: var(--soft); max-width: 46em; }
+section.box { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 6px 16px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 7px 10px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+tr:last-child td, tr:last-child th { border-bottom: 0; }
+thead th, tr.group th { color: var(--soft); font-size: .8rem; font-weight: 600; }
+tr.group th { padding-top: 16px; color: var(--pred); }
+.n { text-align: right; white-space: nowrap; }
+.good { color: #18803f; font-weight: 600; }
+.bad { color: #b35a00; font-weight: 600; }
+small { color: var(--soft); display: block; font-weight: 400; font-size: .85rem; line-height: 1.35; }
+.bar { display: block; height: 6px; border-radius: 3px; background: var(--pred); margin-top: 4px; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 16px; }
+.two { align-items: start; }
+.narrow { max-width: 780px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 16px; }
+.cards { align-items: start; }
+figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+figure img { display: block; width: 100%; height: auto; }
+figcaption { padding: 8px 12px; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem; }
+.t { border-bottom: 3px solid var(--true); } .p { background: var(--fill); padding: 0 2px; }
+"""
+
+
+def prediction_error(sample: VLDataSample) -> float:
+    """How wrong a prediction is, 0 (perfect) to 3: one third for the verdict, one for the box, one for the words.
+
+    Sum of the probability given to the wrong verdict, of 1 - box score (the overlap; 1 where rightly no box is
+    predicted) and of 1 - F1 over the sample's tokens (F1 = 1 where rightly no token is marked). A part without truth
+    or without prediction adds 0.
+    """
+    error = 0.0
+    if hasattr(sample, 'gt_fake') and hasattr(sample, 'pred_fake_score'):
+        error += 1 - sample.pred_fake_score if sample.gt_fake else sample.pred_fake_score
+    if hasattr(sample, 'gt_box') and hasattr(sample, 'pred_box'):
+        pred, true = ([[0.0] * 4] if box is None else [box.tolist()] for box in (sample.pred_box, sample.gt_box))
+        error += 1 - float(box_scores(pred, true, 'strict')[0])
+    if hasattr(sample, 'gt_tokens') and hasattr(sample, 'pred_tokens'):
+        marked = int((sample.gt_tokens == 1).sum() + (sample.pred_tokens == 1).sum())
+        hits = int(((sample.gt_tokens == 1) & (sample.pred_tokens == 1)).sum())
+        error += 1 - 2 * hits / marked if marked else 0.0
+    return error
+
+
+def build_sample(index: int, record: dict, prediction: dict, image_root: Optional[str] = None) -> VLDataSample:
+    """Join one DGM⁴ record and one line of a prediction file.
+
+    Args:
+        index: Row of the annotation file.
+        record: The annotation record.
+        prediction: The prediction for this row.
+        image_root: Folder that the record's ``image`` is relative to; None leaves the picture out.
+    """
+    image_type, text_type = dgm4_class_map()[record['fake_cls']]
+    word_ids = prediction['word_ids']
+    sample = VLDataSample(
+        metainfo=dict(index=index, text=record['text'], fake_cls=record['fake_cls'], word_ids=word_ids)
+    )
+    if image_root is not None:
+        sample.set_metainfo(dict(img_path=str(Path(image_root, record['image']))))
+    sample.gt_image_type = IMAGE_TYPES.index(image_type)
+    sample.gt_text_type = TEXT_TYPES.index(text_type)
+    sample.gt_fake = int(sample.gt_image_type > 0 or sample.gt_text_type > 0)
+    sample.gt_box = _box(record['fake_image_box'])
+    fake_words = set(record['fake_text_pos'])
+    sample.gt_tokens = torch.tensor([int(word in fake_words) for word in word_ids], dtype=torch.int64)
+    sample.pred_fake_score = float(prediction['fake_score'])
+    sample.pred_type_scores = torch.tensor(prediction['type_scores'], dtype=torch.float32)
+    sample.pred_box = _box(prediction['box'])
+    sample.pred_tokens = torch.tensor(prediction['fake_tokens'], dtype=torch.int64)
+    return sample
+
+
+def _box(box: Optional[Sequence[float]]) -> Optional[torch.Tensor]:
+    return torch.tensor(box, dtype=torch.float32) if box else None
+
+
+def select_samples(classes: Sequence[str], errors: Sequence[float], num: int) -> Dict[str, List[int]]:
+    """Choose which samples to show, none twice.
+
+    Args:
+        classes: Name of each sample's class.
+        errors: ``prediction_error`` of each sample.
+        num: How many in all.
+
+    Returns:
+        Places in ``classes``: ``typical`` (of each class the sample with the middle error), ``worst`` (largest errors
+        of all) and ``best`` (smallest errors, the classes by turns); the latter two share what ``typical`` leaves.
+    """
+    order = sorted(range(len(classes)), key=lambda i: (errors[i], i))
+    by_class = {name: [i for i in order if classes[i] == name] for name, _ in Counter(classes).most_common()}
+    typical = [rows[len(rows) // 2] for rows in by_class.values()][:num]
+    left = [i for i in order if i not in set(typical)]
+    rest = min(num - len(typical), len(left))
+    worst = left[len(left) - (rest + 1) // 2 :][::-1]
+    used = {*typical, *worst}
+    free = [[i for i in rows if i not in used] for rows in by_class.values()]
+    turns = [i for turn in itertools.zip_longest(*free) for i in turn if i is not None]
+    best = turns[: rest - len(worst)]
+    return dict(typical=typical, worst=worst, best=best)
+
+
+def _table(head: Sequence[str], rows: Sequence[str], numbers: int = 1) -> str:
+    """Wrap table rows; the last ``numbers`` columns of the head stand to the right."""
+    cells = [f'<th{" class=n" if i >= len(head) - numbers else ""}>{name}</th>' for i, name in enumerate(head)]
+    return f'<section class=box><table><thead><tr>{"".join(cells)}</tr></thead>{"".join(rows)}</table></section>'
+
+
+def _metric_table(metrics: dict, trivial: Optional[dict]) -> str:
+    head = ['Metric', 'Model'] + (['Trivial'] if trivial is not None else [])
+    rows, group = [], None
+    for name, (kind, higher, meaning) in METRICS.items():
+        if kind != group:
+            rows.append(f'<tr class=group><th colspan={len(head)}>{kind}</th></tr>')
+            group = kind
+        value = metrics.get(name)
+        base = trivial.get(name) if trivial is not None else None
+        style = ''
+        if value is not None and base is not None and value != base:
+            style = ' good' if (value > base) == higher else ' bad'
+        arrow = '↑ higher is better' if higher else '↓ lower is better'
+        cells = [f'<td class="n{style}">{_number(value)}</td>']
+        if trivial is not None:
+            cells.append(f'<td class=n>{_number(base)}</td>')
+        rows.append(f'<tr><td><b>{name}</b> <small>{arrow}. {meaning}</small></td>{"".join(cells)}</tr>')
+    return _table(head, rows, len(head) - 1)
+
+
+def _number(value: Optional[float]) -> str:
+    return '–' if value is None else f'{value:.2f}'
+
+
+def _class_table(samples: Sequence[VLDataSample]) -> str:
+    counts = Counter(sample.fake_cls for sample in samples)
+    called = Counter(sample.fake_cls for sample in samples if sample.pred_fake_score > 0.5)
+    largest = max(counts.values())
+    rows = [
+        f'<tr><td>{escape(name.replace("&", " + ").replace("_", " "))}'
+        f'<span class=bar style="width:{100 * count / largest:.0f}%"></span></td>'
+        f'<td class=n>{count}</td><td class=n>{100 * called[name] / count:.1f} %</td></tr>'
+        for name, count in counts.most_common()
+    ]
+    return _table(['Class', 'Pairs', 'Called fake'], rows, 2)
+
+
+def _verdict_table(samples: Sequence[VLDataSample]) -> str:
+    counts = Counter((sample.gt_fake, sample.pred_fake_score > 0.5) for sample in samples)
+    rows = [
+        f'<tr><td>truly {name}</td>'
+        + ''.join(
+            f'<td class="n {"good" if bool(fake) == called else "bad"}">{counts[fake, called]}</td>'
+            for called in (False, True)
+        )
+        + '</tr>'
+        for fake, name in ((0, 'real'), (1, 'fake'))
+    ]
+    return _table(['', 'called real', 'called fake'], rows, 2)
+
+
+def _type_table(samples: Sequence[VLDataSample]) -> str:
+    names = IMAGE_TYPES[1:] + TEXT_TYPES[1:]
+    true, hits, alarms = Counter(), Counter(), Counter()
+    for sample in samples:
+        kinds = {IMAGE_TYPES[sample.gt_image_type], TEXT_TYPES[sample.gt_text_type]}
+        for name, score in zip(names, sample.pred_type_scores.tolist()):
+            true[name] += name in kinds
+            hits[name] += name in kinds and score >= 0
+            alarms[name] += name not in kinds and score >= 0
+    rows = [
+        f'<tr><td>{name.replace("_", " ")}</td><td class=n>{true[name]}</td><td class="n good">{hits[name]}</td>'
+        f'<td class="n bad">{true[name] - hits[name]}</td><td class="n bad">{alarms[name]}</td></tr>'
+        for name in names
+    ]
+    return _table(['Type', 'Pairs', 'found', 'missed', 'false alarms'], rows, 4)
+
+
+def _figure(sample: VLDataSample, error: float, visualizer: ManipulationVisualizer) -> str:
+    path = sample.get('img_path')
+    drawn = visualizer.draw(load_picture(path) if path else blank_picture(), sample)
+    file = io.BytesIO()
+    Image.fromarray(drawn).save(file, 'JPEG', quality=85, subsampling=0, optimize=True)
+    data = base64.b64encode(file.getvalue()).decode()
+    verdict = 'fake' if sample.pred_fake_score > 0.5 else 'real'
+    name = sample.fake_cls.replace('&', ' + ').replace('_', ' ')
+    return (
+        f'<figure><img loading=lazy width={drawn.shape[1]} height={drawn.shape[0]} '
+        f'alt="{escape(sample.text)} (truth: {escape(name)}; called {verdict})" src="data:image/jpeg;base64,{data}">'
+        f'<figcaption>Row {sample.index} · {escape(name)} · error {error:.2f}</figcaption></figure>'
+    )
+
+
+def write_report(
+    samples: Sequence[VLDataSample],
+    out_file: str,
+    title: str = 'Manipulation detection and grounding',
+    metrics: Optional[dict] = None,
+    trivial: Optional[dict] = None,
+    num: int = 24,
+) -> None:
+    """Write the page. It needs no network: style and pictures lie inside.
+
+    Args:
+        samples: Every row of the test set with labels and predictions, see :func:`build_sample`.
+        out_file: HTML file to write.
+        title: Heading. Default: 'Manipulation detection and grounding'.
+        metrics: Name → percent (or None) of the model; without it the table of metrics is left out. Default: None.
+        trivial: Likewise of a predictor that looks at nothing. Default: None.
+        num: How many samples to draw. Default: 24.
+    """
+    visualizer = ManipulationVisualizer(min_width=560)
+    visualizer.dataset_meta = dict(image_types=IMAGE_TYPES, text_types=TEXT_TYPES)
+    errors = [prediction_error(sample) for sample in samples]
+    chosen = select_samples([sample.fake_cls for sample in samples], errors, num)
+    fakes = sum(sample.gt_fake for sample in samples)
+
+    parts = [
+        f'<h1>{escape(title)}</h1>',
+        f'<p>{len(samples)} pairs of a picture and a caption: {len(samples) - fakes} real, {fakes} manipulated in the '
+        'picture, in the caption or in both. The model tells fake from real, names the kind of manipulation, and '
+        'points at the place in the picture and at the words of the caption.</p>',
+    ]
+    if metrics is not None:
+        note = (
+            ' <b>Trivial</b> is a predictor that looks at nothing: it gives every pair the same scores, no box and no '
+            'manipulated word. <span class=good>Green</span> is better than that.'
+        )
+        parts += [
+            f'<h2>Metrics</h2><p>All in percent.{note if trivial is not None else ""}</p>',
+            f'<div class=narrow>{_metric_table(metrics, trivial)}</div>',
+        ]
+    parts += [
+        '<h2>Classes and verdicts</h2>',
+        '<p>A pair is called fake if P(fake) is above 0.5. A type is found if its probability is at least 0.5.</p>',
+        f'<div class=two><div>{_class_table(samples)}</div>',
+        f'<div class=two>{_verdict_table(samples)}{_type_table(samples)}</div></div>',
+        '<h2>Pictures</h2>',
+        '<p>Truth is red, prediction is blue: <span class=t>truly manipulated words</span>, '
+        '<span class=p>words held for manipulated</span>, <span class="t p">both</span>; boxes likewise. Bars are the '
+        'probabilities of the types. The error under a picture is 0 (all right) to 3: the probability of the wrong '
+        'verdict, plus 1 − box overlap, plus 1 − F1 of the words.</p>',
+    ]
+    for key, head, text in (
+        ('typical', 'One of each class', 'Not picked for looks: of each class the pair with the middle error.'),
+        ('best', 'Best', 'The smallest errors, the classes by turns.'),
+        ('worst', 'Worst', 'The largest errors of all.'),
+    ):
+        if chosen[key]:
+            figures = ''.join(_figure(samples[i], errors[i], visualizer) for i in chosen[key])
+            parts.append(f'<h2>{head}</h2><p>{text}</p><div class=cards>{figures}</div>')
+    page = (
+        '<!doctype html><html lang=en><head><meta charset=utf-8>'
+        '<meta name=viewport content="width=device-width, initial-scale=1">'
+        f'<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{"".join(parts)}</main></body></html>'
+    )
+    Path(out_file).parent.mkdir(parents=True, exist_ok=True)
+    Path(out_file).write_text(page, encoding='utf-8')

@@ -1,0 +1,118 @@
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+from mmvlforge.registry import DATASETS
+from mmvlforge.structures import VLDataSample
+from mmvlforge.visualization import load_picture
+from mmvlforge.visualization.manipulation_visualizer import MARGIN, TRUE_COLOR
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'analysis' / 'browse_dataset.py'
+spec = importlib.util.spec_from_file_location('browse_dataset', TOOL)
+browse_dataset = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(browse_dataset)
+
+PIECES = ['<s>', ' Blair', ' un', 'done', 'again', '', '</s>']
+
+
+class Tokenizer:
+    """Decodes token i to PIECES[i]."""
+
+    def decode(self, ids):
+        return PIECES[ids[0]]
+
+
+def make_item(picture=True):
+    sample = VLDataSample(metainfo=dict(index=7, img_path='a/face.jpg', text='x y z', word_ids=[0, 1, 1, 1, 2]))
+    image = torch.zeros(3, 120, 240, dtype=torch.uint8)
+    image[0] = 255  # BGR: blue
+    inputs = dict(input_ids=torch.arange(7), **(dict(image=image) if picture else {}))
+    targets = dict(
+        fake=torch.tensor(1),
+        image_type=torch.tensor(1),
+        text_type=torch.tensor(2),
+        box=torch.tensor([0.5, 0.5, 0.25, 0.5]),
+        has_box=torch.tensor(True),
+        tokens=torch.tensor([-100, 0, 1, 1, 1, 0, -100]),
+    )
+    return dict(inputs=inputs, targets=targets, data_samples=sample)
+
+
+@DATASETS.register_module(force=True)
+class FakeFedDataset:
+    """Two items of the shape that the real data set yields."""
+
+    def __init__(self, picture=True):
+        self.picture = picture
+        self.metainfo = dict(image_types=('real', 'face_swap', 'face_attribute'), text_types=('real', 'ts', 'ta'))
+        self.tokenizer = SimpleNamespace(tokenizer=Tokenizer())
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, i):
+        return make_item(self.picture)
+
+
+@pytest.fixture(autouse=True)
+def restore_scope():
+    """The tool sets the default scope of this process; other tests must not see it."""
+    instances = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(instances)
+
+
+def test_tokens_and_box_are_those_of_the_targets():
+    item = make_item()
+    picture = browse_dataset.fed_picture(item)
+    assert picture.shape == (120, 240, 3) and tuple(picture[0, 0]) == (0, 0, 255)
+    sample = browse_dataset.fed_sample(item, picture, Tokenizer())
+    assert sample.text.split() == ['<s>', 'Blair', 'un', '##done', '##again', '␣', '</s>']
+    assert sample.word_ids == [1, 2, 3, 4, 5]
+    assert sample.gt_tokens.tolist() == [0, 1, 1, 1, 0]
+    assert sample.gt_box.tolist() == [90, 30, 150, 90]
+    assert (sample.gt_fake, sample.gt_image_type, sample.gt_text_type) == (1, 1, 2)
+
+
+def write_config(folder, **dataset):
+    path = folder / 'config.py'
+    path.write_text(f'train_dataloader = dict(dataset=dict(type="FakeFedDataset", **{dataset}))')
+    return str(path)
+
+
+def test_writes_pictures(tmp_path, capsys):
+    args = [write_config(tmp_path), '--out', str(tmp_path / 'out'), '--num', '5']
+    assert browse_dataset.main(args) == 0
+    (file,) = (tmp_path / 'out').iterdir()
+    assert file.name == '000007_face.png'
+    assert '240x120 pixels, 7 tokens' in capsys.readouterr().out
+    red = np.nonzero((load_picture(str(file))[: 240 + MARGIN] == TRUE_COLOR).all(-1))
+    assert (red[0].min(), red[1].max()) == (60 + MARGIN - 4, 300 + MARGIN + 3)
+    assert browse_dataset.main([*args, '--cfg-options', 'train_dataloader.dataset.picture=False']) == 0
+    assert not (load_picture(str(file))[: 240 + MARGIN] == TRUE_COLOR).all(-1).any()
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['nowhere.py', '--out', 'x'], 'nowhere.py'),
+        (['CONFIG', '--out', 'x', '--split', 'val'], 'val_dataloader'),
+        (['CONFIG', '--out', 'x', '--split', 'dev'], '--split'),
+        (['CONFIG', '--out', 'x', '--num', '0'], '--num must be at least 1'),
+        (['CONFIG'], '--out'),
+    ],
+)
+def test_wrong_arguments(tmp_path, capsys, args, message):
+    args = [write_config(tmp_path) if arg == 'CONFIG' else arg for arg in args]
+    try:
+        code = browse_dataset.main(args)
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    assert code == 2
+    assert message in capsys.readouterr().err
