@@ -8,6 +8,7 @@ import os.path as osp
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 
@@ -20,7 +21,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     # torchrun and mpirun say the rank in the environment; older launchers in an argument.
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    name = osp.splitext(osp.basename(args.config))[0]
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     load_from = cfg.get('load_from')
     if load_from and '://' not in load_from and not osp.isfile(load_from):
         if cfg.get('resume') or getattr(args, 'resume', None):
@@ -46,6 +48,11 @@ def prepare_distributed(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
+
+
+def build_runner(cfg: Config):
+    """MMEngine's Runner, or the one that ``runner_type`` names (FlexibleRunner for FSDP and DeepSpeed)."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 def finish(runner: Runner) -> None:

@@ -11,8 +11,7 @@ import os.path as osp
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-from run_setup import finish, load_config, prepare_distributed
+from run_setup import build_runner, finish, load_config, prepare_distributed
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,7 +58,7 @@ def main() -> None:
     if args.amp:
         cfg.test_cfg.fp16 = True
     prepare_distributed(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     metrics = runner.test()
     if args.out and is_main_process():
         os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)

@@ -8,8 +8,7 @@ import argparse
 import os.path as osp
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
-from run_setup import finish, load_config, prepare_distributed
+from run_setup import build_runner, finish, load_config, prepare_distributed
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,7 +58,7 @@ def main() -> None:
             print(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
             cfg.resume = False
     prepare_distributed(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     runner.train()
     finish(runner)
 

@@ -39,7 +39,8 @@ class ManipulationDetector(BaseModel):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        super().__init__(data_preprocessor or dict(type='VLDataPreprocessor'), init_cfg)
+        # Built here: BaseModel would look in MMEngine's own registry, which needs a default scope.
+        super().__init__(MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')), init_cfg)
         self.image_encoder = MODELS.build(image_encoder)
         self.text_encoder = MODELS.build(text_encoder)
         self.neck = MODELS.build(neck)

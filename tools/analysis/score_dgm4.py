@@ -15,7 +15,7 @@ from typing import List, Optional
 from mmvlforge.datasets.annotation_file import read_annotations
 from mmvlforge.datasets.dgm4_record import ClassMap
 from mmvlforge.evaluation.functional import PROTOCOLS
-from mmvlforge.evaluation.predictions import join, read_predictions, score_rows
+from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -27,6 +27,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument('--out', help='write the metrics to this JSON file as well')
     parser.add_argument('--per-class', action='store_true', help='add tables by type and by manipulation')
     parser.add_argument('--classes', help='JSON file {fake_cls: [image type, text type]} for sets other than DGM4')
+    parser.add_argument('--trivial', action='store_true', help='show beside it what knowing only class shares scores')
     return parser.parse_args(argv)
 
 
@@ -66,7 +67,13 @@ def run(args: argparse.Namespace) -> None:
     result = score_rows(joined, args.protocol, args.per_class)
 
     print(f'{len(records)} rows, protocol {args.protocol}, in percent')
-    print_table(['metric', 'value'], [[name, value] for name, value in result.items() if isinstance(value, float)])
+    table = [[name, value] for name, value in result.items() if isinstance(value, float)]
+    head = ['metric', 'value']
+    if args.trivial:
+        trivial = score(records, trivial_predictions(records, class_map), args.protocol, class_map)
+        head.append('trivial')
+        table = [[name, value, trivial[name]] for name, value in table]
+    print_table(head, table)
     for name in ('per_class', 'per_manipulation'):
         if name in result:
             columns = list(next(iter(result[name].values())))

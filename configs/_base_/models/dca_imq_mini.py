@@ -31,6 +31,7 @@ model = dict(
             intermediate_size=2 * dims,
             max_position_embeddings=64,
             type_vocab_size=1,
+            initializer_range=0.08,  # BERT's 0.02 is for 768 channels
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         ),
@@ -42,8 +43,8 @@ model = dict(
         embed_dims=dims,
         num_heads=4,
         ffn_dims=2 * dims,
-        num_image_layers=4,
-        num_text_layers=4,
+        num_image_layers=3,
+        num_text_layers=3,
         drop=0.0,
         attn_drop=0.0,
     ),

@@ -12,7 +12,7 @@ from mmvlforge.structures import VLInputs
 
 @MODELS.register_module()
 class ConvImageEncoder(BaseModule):
-    """The last feature map of an mmpretrain CNN as patch tokens, after a learnt [CLS] token.
+    """The last feature map of an mmpretrain CNN as patch tokens, after a [CLS] token: their mean plus a learnt part.
 
     A convolutional encoder learns from few samples what a vision transformer learns from many: the mini configs,
     which start from nothing, use it in place of the paper's ViT.
@@ -38,5 +38,5 @@ class ConvImageEncoder(BaseModule):
     def forward(self, inputs: VLInputs) -> Tensor:
         """Encode ``inputs.images`` to ``(B, 1 + N, C)``."""
         patches = self.proj(self.backbone(inputs.images)[-1].flatten(2).transpose(1, 2))
-        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        tokens = torch.cat([self.cls_token + patches.mean(dim=1, keepdim=True), patches], dim=1)
         return self.norm(tokens + self.pos_embed)

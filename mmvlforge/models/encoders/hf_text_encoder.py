@@ -45,4 +45,5 @@ class HFTextEncoder(BaseModule):
         """Encode ``inputs.input_ids`` to ``(B, L, C)``."""
         # RoBERTa numbers positions by where its own padding id stands.
         ids = inputs.input_ids.masked_fill(~inputs.attention_mask, self.model.config.pad_token_id)
-        return self.model(input_ids=ids, attention_mask=inputs.attention_mask).last_hidden_state
+        # With a mask of shape (B, L) transformers looks whether all of it is True: an accelerator waits for the host.
+        return self.model(input_ids=ids, attention_mask=inputs.attention_mask[:, None]).last_hidden_state

@@ -5,13 +5,37 @@ from typing import Dict, List
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
-from torchvision.ops import box_convert, generalized_box_iou_loss
+from torchvision.ops import box_convert
 
 from mmvlforge.models.layers import mlp
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import FusedFeatures, ManipulationTargets, VLDataSample
 
 COORD_EPS = 1e-4  # published rule: "no box" if all four normalised coordinates are below this
+
+
+def giou_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """1 - GIoU of each pair (Rezatofighi et al., CVPR 2019).
+
+    torchvision's selects the overlapping pairs by a mask, which makes an accelerator wait for the host.
+
+    Args:
+        pred: xyxy ``(B, 4)``; an empty box is fine.
+        target: xyxy ``(B, 4)``, none of them empty.
+
+    Returns:
+        ``(B,)``.
+    """
+
+    def area(top_left: Tensor, bottom_right: Tensor) -> Tensor:
+        width, height = (bottom_right - top_left).clamp(min=0).unbind(dim=-1)
+        return width * height
+
+    (p1, p2), (t1, t2) = pred.split(2, dim=-1), target.split(2, dim=-1)
+    overlap = area(torch.max(p1, t1), torch.min(p2, t2))
+    union = area(p1, p2) + area(t1, t2) - overlap
+    enclosing = area(torch.min(p1, t1), torch.max(p2, t2))
+    return 1 - overlap / union + (enclosing - union) / enclosing
 
 
 @MODELS.register_module()
@@ -66,7 +90,7 @@ class BoxHead(BaseModule):
         l1 = (boxes - targets.box).abs().sum(dim=-1)
         # Rows without a region get a stand-in, so that neither GIoU nor its gradient is undefined; their weight is 0.
         regions = torch.where(targets.has_box[:, None], targets.box, 0.5)
-        giou = generalized_box_iou_loss(*(box_convert(b, 'cxcywh', 'xyxy') for b in (boxes, regions)))
+        giou = giou_loss(*(box_convert(b, 'cxcywh', 'xyxy') for b in (boxes, regions)))
         weight = targets.has_box / targets.has_box.sum().clamp(min=1)
         l1 = l1.mean() if self.supervise_empty else (weight * l1).sum()
         giou = (weight * giou).sum()

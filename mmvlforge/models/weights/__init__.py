@@ -1,0 +1,19 @@
+"""Weights of other projects: key maps, reading, and initialisers for ``init_cfg``."""
+
+from mmvlforge.models.weights.clip_pretrained import CLIPPretrained
+from mmvlforge.models.weights.conversion import Converted, convert
+from mmvlforge.models.weights.hf_pretrained import HFPretrained
+from mmvlforge.models.weights.key_maps import clip_vit_names, hf_text_names, meter_names
+from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
+
+__all__ = [
+    'CLIPPretrained',
+    'Converted',
+    'HFPretrained',
+    'clip_vit_names',
+    'convert',
+    'hf_text_names',
+    'meter_names',
+    'read_hf_weights',
+    'read_state_dict',
+]

@@ -1,0 +1,89 @@
+"""Names of published weights → our names. Pure functions over the keys of a state dict.
+
+Each takes the keys and returns ``{key: our name}``; keys we have no place for are left out of the result.
+"""
+
+import re
+from typing import Dict, Iterable
+
+_CLIP_VIT = [
+    (r'conv1\.weight', r'patch_embed.projection.weight'),
+    (r'class_embedding', r'cls_token'),
+    (r'positional_embedding', r'pos_embed'),
+    (r'ln_pre\.(weight|bias)', r'pre_norm.\1'),
+    (r'ln_post\.(weight|bias)', r'ln1.\1'),
+    # Both sides stack query, key and value in this order.
+    (r'transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)', r'layers.\1.attn.qkv.\2'),
+    (r'transformer\.resblocks\.(\d+)\.attn\.out_proj\.(weight|bias)', r'layers.\1.attn.proj.\2'),
+    (r'transformer\.resblocks\.(\d+)\.ln_([12])\.(weight|bias)', r'layers.\1.ln\2.\3'),
+    (r'transformer\.resblocks\.(\d+)\.mlp\.c_fc\.(weight|bias)', r'layers.\1.ffn.layers.0.0.\2'),
+    (r'transformer\.resblocks\.(\d+)\.mlp\.c_proj\.(weight|bias)', r'layers.\1.ffn.layers.1.\2'),
+]
+
+_METER_NECK = [
+    (r'token_type_embeddings\.weight', r'modality_embed'),  # row 0 text, row 1 image on both sides
+    (r'cross_modal_(text|image)_transform\.(weight|bias)', r'\1_transform.\2'),
+]
+
+_LAYER = r'cross_modal_(text|image)_layers\.(\d+)\.'
+_METER_LAYERS = [
+    (_LAYER + r'attention\.self\.(query|key|value)\.(weight|bias)', r'\1_layers.\2.self_attn.\3.\4'),
+    (_LAYER + r'attention\.output\.dense\.(weight|bias)', r'\1_layers.\2.self_attn.out.\3'),
+    (_LAYER + r'attention\.output\.LayerNorm\.(weight|bias)', r'\1_layers.\2.self_norm.\3'),
+    (_LAYER + r'crossattention\.self\.(query|key|value)\.(weight|bias)', r'\1_layers.\2.cross_attn.\3.\4'),
+    (_LAYER + r'crossattention\.output\.dense\.(weight|bias)', r'\1_layers.\2.cross_attn.out.\3'),
+    (_LAYER + r'crossattention\.output\.LayerNorm\.(weight|bias)', r'\1_layers.\2.cross_norm.\3'),
+    (_LAYER + r'intermediate\.dense\.(weight|bias)', r'\1_layers.\2.fc1.\3'),
+    (_LAYER + r'output\.dense\.(weight|bias)', r'\1_layers.\2.fc2.\3'),
+    (_LAYER + r'output\.LayerNorm\.(weight|bias)', r'\1_layers.\2.ffn_norm.\3'),
+]
+
+
+def _rename(keys: Iterable[str], rules: list, old_prefix: str, new_prefix: str) -> Dict[str, str]:
+    names = {}
+    for key in keys:
+        for pattern, name in rules:
+            match = re.fullmatch(re.escape(old_prefix) + pattern, key)
+            if match:
+                names[key] = new_prefix + match.expand(name)
+    return names
+
+
+def clip_vit_names(keys: Iterable[str]) -> Dict[str, str]:
+    """Image tower of CLIP (names of OpenAI and open_clip) → ViTImageEncoder.
+
+    The tower's keys start with ``visual.`` in a whole CLIP; then the text tower, named alike but without the prefix,
+    does not count. A tower saved alone has no prefix.
+    """
+    keys = list(keys)
+    prefix = 'visual.' if any(key.startswith('visual.') for key in keys) else ''
+    return _rename(keys, _CLIP_VIT, prefix, 'backbone.')
+
+
+def hf_text_names(keys: Iterable[str]) -> Dict[str, str]:
+    """RoBERTa or BERT of Hugging Face, with or without a head → HFTextEncoder.
+
+    LayerNorm's ``gamma`` and ``beta`` of the oldest files become ``weight`` and ``bias``.
+    """
+    names = {}
+    for key in keys:
+        match = re.fullmatch(r'(?:roberta\.|bert\.)?((?:embeddings|encoder)\..+)', key)
+        if match:
+            name = re.sub(r'LayerNorm\.gamma$', 'LayerNorm.weight', match[1])
+            names[key] = 'model.' + re.sub(r'LayerNorm\.beta$', 'LayerNorm.bias', name)
+    return names
+
+
+def meter_names(keys: Iterable[str], cross_layers: bool = True) -> Dict[str, str]:
+    """METER → ManipulationDetector. METER's heads and poolers have no place.
+
+    Args:
+        keys: METER's keys.
+        cross_layers: Whether the cross-modal layers are taken over.
+    """
+    keys = list(keys)
+    names = _rename(keys, _CLIP_VIT, 'vit_model.visual.', 'image_encoder.backbone.')
+    text = {key.removeprefix('text_transformer.'): key for key in keys if key.startswith('text_transformer.')}
+    names.update({text[key]: 'text_encoder.' + name for key, name in hf_text_names(text).items()})
+    names.update(_rename(keys, _METER_NECK + (_METER_LAYERS if cross_layers else []), '', 'neck.'))
+    return names

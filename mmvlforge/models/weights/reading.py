@@ -1,0 +1,109 @@
+"""Read state dicts from files, without running what a file may carry."""
+
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Dict, Union
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+_REMEDY = 'Save the state dict alone and give that file: torch.save(model.state_dict(), FILE)'
+_HF_FILES = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json')
+
+
+def read_state_dict(path: Union[str, Path], unsafe: bool = False, remedy: str = _REMEDY) -> Dict[str, Tensor]:
+    """Read a PyTorch or safetensors file; one level of ``state_dict`` is opened.
+
+    Args:
+        path: The file.
+        unsafe: Unpickle any object. That can run code: only for files of a trusted source.
+        remedy: What a user should do about a file that holds more than tensors; ends the message.
+
+    Raises:
+        ValueError: The file is missing, damaged, a TorchScript archive, holds other objects than tensors (unless
+            ``unsafe``), or holds no state dict.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    if path.suffix == '.safetensors':
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f'{path}: not a readable safetensors file: {error}') from error
+    if _is_torchscript(path):
+        raise ValueError(
+            f'{path}: a TorchScript archive (as OpenAI publishes CLIP), not a state dict. Make one of it first: '
+            f"torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), NEW_FILE)"
+        )
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=not unsafe)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f'{path}: holds an object of a package that is not installed: {error}') from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        ending = '' if unsafe else f', or it holds other objects than tensors. {remedy}'
+        raise ValueError(f'{path}: cannot be read ({reason}). The file is damaged{ending}') from error
+    state = content.get('state_dict', content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping) or not state:
+        raise ValueError(f'{path}: no state dict in it: found {type(state).__name__}')
+    odd = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise ValueError(f'{path}: not a state dict: these entries are not tensors: {", ".join(odd[:5])}')
+    return dict(state)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith('/constants.pkl') for name in archive.namelist())
+
+
+def read_hf_weights(folder: Union[str, Path]) -> Dict[str, Tensor]:
+    """Read the weights of a Hugging Face model folder, whole or in shards, safetensors first.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        ValueError: There are no weights in it, or a file cannot be read.
+    """
+    folder = Path(folder).expanduser()
+    path = next((folder / name for name in _HF_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise ValueError(f'{folder}: no weights; expected one of {", ".join(_HF_FILES)}')
+    if path.suffix != '.json':
+        return read_state_dict(path)
+    shards = read_json(path).get('weight_map')
+    if not isinstance(shards, dict):
+        raise ValueError(f"{path}: needs 'weight_map', an object {{key: file}}")
+    state_dict = {}
+    for shard in sorted(set(shards.values())):
+        state_dict.update(read_state_dict(folder / shard))
+    return state_dict
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON object.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file is missing or not a JSON object.
+    """
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path}:{error.lineno}: broken JSON: {error.msg}') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: must be a JSON object, found {type(content).__name__}')
+    return content

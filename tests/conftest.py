@@ -1,0 +1,57 @@
+"""What all tests share: a small generated data set and a tiny config on it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.CompletedProcess:
+    """Run a Python script of the project as a user would; output is captured."""
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **(env or {})}
+    command = [str(a) for a in args]
+    if command[0].endswith('.py'):
+        command.insert(0, sys.executable)
+    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    if check and result.returncode:
+        raise AssertionError(f'{command} ended with {result.returncode}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}')
+    return result
+
+
+@pytest.fixture(scope='session')
+def mini_set(tmp_path_factory) -> Path:
+    """A mini set of 30 training, 9 validation and 13 test records: none divides by 2 processes or by the batch."""
+    out = tmp_path_factory.mktemp('mini') / 'dgm4'
+    run_tool('tools/data/make_mini_dgm4.py', out, '--num', 30, '--num-val', 9, '--num-test', 13, '--seed', 3)
+    return out
+
+
+TINY = """
+_base_ = {base!r}
+data_root = {data!r}
+tokenizer = dict(name={data!r} + 'tokenizer')
+train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
+val_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
+test_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
+model = dict(
+    image_encoder=dict(backbone=dict(stem_channels=8, base_channels=8), in_dims=32, embed_dims=32),
+    text_encoder=dict(config=dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)),
+    neck=dict(image_dims=32, text_dims=32, embed_dims=32, num_heads=2, ffn_dims=32, drop=0.1, num_image_layers=1,
+              num_text_layers=1),
+    binary_head=dict(in_dims=32), type_head=dict(in_dims=32), box_head=dict(in_dims=32, num_heads=2),
+    token_head=dict(in_dims=32, num_heads=2))
+train_cfg = dict(max_epochs=2)
+default_hooks = dict(logger=dict(interval=2))
+"""
+
+
+@pytest.fixture(scope='session')
+def tiny_config(mini_set, tmp_path_factory) -> Path:
+    """The mini config with 32 channels on the small set; dropout on, two epochs."""
+    path = tmp_path_factory.mktemp('config') / 'tiny.py'
+    path.write_text(TINY.format(base=str(ROOT / 'configs/dgm4/dca_imq_mini.py'), data=f'{mini_set}/'))
+    return path

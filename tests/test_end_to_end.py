@@ -1,0 +1,111 @@
+"""The tools as a user runs them: train, stop, resume, test, score."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, run_tool
+
+METRICS = 'AUC EER ACC mAP CF1 OF1 IoUmean IoU50 IoU75 Precision Recall F1 IoUmean_boxed'.split()
+
+
+def weights(work_dir: Path, epoch: int) -> dict:
+    return torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)['state_dict']
+
+
+@pytest.fixture(scope='session')
+def trained(tiny_config, tmp_path_factory) -> Path:
+    """Work dir of an uninterrupted run of two epochs."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    result = run_tool('tools/train.py', tiny_config, '--work-dir', work_dir)
+    assert 'eta:' in result.stdout
+    return work_dir
+
+
+def test_training_writes_checkpoints_and_logs(trained):
+    assert (trained / 'last_checkpoint').read_text().endswith('epoch_2.pth')
+    assert list(trained.glob('best_AUC_epoch_*.pth'))
+    assert list(trained.rglob('events.out.tfevents*'))
+
+
+def test_killed_and_resumed_run_equals_uninterrupted_one(tiny_config, trained, tmp_path):
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'}
+    command = [sys.executable, 'tools/train.py', str(tiny_config), '--work-dir', str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 300
+    while not (tmp_path / 'last_checkpoint').exists():
+        assert process.poll() is None, 'ended before it could be killed'
+        assert time.time() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / 'epoch_2.pth').exists()
+
+    run_tool('tools/train.py', tiny_config, '--work-dir', tmp_path, '--resume')
+    uninterrupted, resumed = weights(trained, 2), weights(tmp_path, 2)
+    first = weights(trained, 1)
+    assert uninterrupted.keys() == resumed.keys()
+    for name, value in uninterrupted.items():
+        assert torch.equal(value, resumed[name]), name
+    assert not torch.equal(first['neck.text_transform.weight'], uninterrupted['neck.text_transform.weight'])
+
+
+def test_scoring_written_predictions_gives_the_numbers_of_test_py(tiny_config, trained, mini_set, tmp_path):
+    checkpoint, predictions = trained / 'epoch_2.pth', tmp_path / 'p.jsonl'
+    run_tool(
+        'tools/test.py', tiny_config, checkpoint, '--work-dir', tmp_path, '--predictions', predictions,
+        '--out', tmp_path / 'test.json', '--show-dir', tmp_path / 'show', '--show-worst', 2,
+    )  # fmt: skip
+    annotations = mini_set / 'metadata/test.json'
+    run_tool('tools/analysis/score_dgm4.py', annotations, predictions, '--out', tmp_path / 'score.json')
+    tested, scored = (json.loads((tmp_path / f'{n}.json').read_text()) for n in ('test', 'score'))
+    assert list(scored) == METRICS
+    assert {k: tested[k] for k in METRICS} == scored
+    assert len(predictions.read_text().splitlines()) == 13
+    assert len(list((tmp_path / 'show').iterdir())) == 2
+
+
+def test_amp_trains_on_a_cpu(tiny_config, tmp_path):
+    run_tool('tools/train.py', tiny_config, '--work-dir', tmp_path, '--amp', '--cfg-options', 'train_cfg.max_epochs=1')
+    config = next(tmp_path.rglob('config.py')).read_text()
+    assert "type='AutocastOptimWrapper'" in config
+    assert all(v.isfinite().all() for v in weights(tmp_path, 1).values())
+
+
+@pytest.mark.parametrize(
+    ('command', 'message'),
+    [
+        (['tools/train.py', 'configs/nothing.py'], "config 'configs/nothing.py' does not exist"),
+        (['tools/test.py', 'configs/dgm4/dca_imq_mini.py', 'no.pth'], "checkpoint 'no.pth' does not exist"),
+        (['tools/train.py', 'configs/dgm4/dca_imq.py'], "load_from='checkpoints/meter_dca.pth' does not exist"),
+        (['tools/train.py', 'configs/dgm4/dca_imq_mini.py', '--resume', 'no.pth'], "checkpoint 'no.pth'"),
+        (['bash', 'tools/dist_train.sh', 'configs/nothing.py', '2'], "config 'configs/nothing.py' does not exist"),
+        (['bash', 'tools/dist_test.sh', 'configs/dgm4/dca_imq_mini.py', 'no.pth', '2'], "'no.pth' does not exist"),
+        (['bash', 'tools/slurm_train.sh', 'part', 'job', 'configs/nothing.py'], "config 'configs/nothing.py'"),
+        (['bash', 'tools/slurm_test.sh', 'part', 'job', 'configs/nothing.py', 'no.pth'], "'no.pth' does not exist"),
+    ],
+)
+def test_missing_files_are_named_without_a_traceback(command, message):
+    result = run_tool(*command, check=False)
+    assert result.returncode not in (0, None)
+    assert message in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_slurm_scripts_hand_every_argument_on(tmp_path, tiny_config):
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\necho "$@"\n')
+    srun.chmod(0o755)
+    env = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'GPUS': '16'}
+    out = run_tool('bash', 'tools/slurm_train.sh', 'part', 'job', tiny_config, '--amp', '--resume', env=env).stdout
+    assert re.search(r'-p part --job-name=job --gres=gpu:8 --ntasks=16 --ntasks-per-node=8', out)
+    assert f'train.py {tiny_config} --launcher slurm --amp --resume' in out
+    out = run_tool('bash', 'tools/slurm_test.sh', 'part', 'job', tiny_config, tiny_config, '--amp', env=env).stdout
+    assert f'test.py {tiny_config} {tiny_config} --launcher slurm --amp' in out

@@ -1,0 +1,30 @@
+# Sourced by quickstart.sh and run_tests.sh: an environment with everything installed.
+# setup_env EXTRAS: uses the active environment, or makes .venv. Keeps a torch that works beside its torchvision.
+
+setup_env() {
+    local extras=$1 python=${PYTHON:-python3} constraints=requirements/constraints.txt stamp
+    if [ -z "${VIRTUAL_ENV:-}" ] && [ -z "${CONDA_PREFIX:-}" ]; then
+        if [ ! -x .venv/bin/python ]; then
+            "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+                echo "Python 3.10 or newer is needed, $python is $("$python" --version); name another: PYTHON=python3.11" >&2
+                return 1
+            }
+            echo "== making .venv"
+            "$python" -m venv .venv || return 1
+        fi
+        # shellcheck disable=SC1091
+        source .venv/bin/activate
+    fi
+    stamp=$(python -c 'import sys; print(sys.prefix)')/.mmvlforge-$extras
+    if [ -f "$stamp" ] && cat setup.py "$constraints" | cmp -s - "$stamp" && python -c 'import mmvlforge' 2>/dev/null; then
+        return 0
+    fi
+    echo "== installing (a few minutes the first time)"
+    if python -c 'import torch, torchvision; torch.ops.torchvision.nms' 2>/dev/null; then
+        echo "   keeping the installed torch $(python -c 'import torch; print(torch.__version__)')"
+        constraints=$(mktemp)
+        grep -v '^torch' requirements/constraints.txt >"$constraints"
+    fi
+    python -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".[$extras]" || return 1
+    cat setup.py requirements/constraints.txt >"$stamp"
+}
