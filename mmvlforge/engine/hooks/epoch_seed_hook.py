@@ -33,10 +33,18 @@ class EpochSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner) -> None:
-        """Seed all generators of this process, and announce the epoch to the data set."""
-        state = np.random.SeedSequence((runner.seed, get_rank(), runner.epoch)).generate_state(3)
-        random.seed(int(state[0]))
-        np.random.seed(state[1])
-        torch.manual_seed(int(state[2]))
+        """Announce the epoch to the data set."""
         for dataset in _seeded_datasets(runner.train_dataloader.dataset):
             dataset.seed_epoch(runner.seed, runner.epoch)
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Seed all generators of this process before the epoch's first step.
+
+        Not before the epoch: starting the loader draws random numbers, and not as many in the first epoch of a process
+        as in later ones.
+        """
+        if batch_idx == 0:
+            state = np.random.SeedSequence((runner.seed, get_rank(), runner.epoch)).generate_state(3)
+            random.seed(int(state[0]))
+            np.random.seed(state[1])
+            torch.manual_seed(int(state[2]))
