@@ -13,7 +13,21 @@ import pytest
 import torch
 from conftest import ROOT, run_tool
 
-METRICS = 'AUC EER ACC mAP CF1 OF1 IoUmean IoU50 IoU75 Precision Recall F1 IoUmean_boxed'.split()
+METRICS = 'AUC EER ACC mAP CF1 OF1 IoUmean IoU50 IoU75 Precision Recall F1 IoUmean_boxed'.split()  # noqa: SIM905
+    'AUC',
+    'EER',
+    'ACC',
+    'mAP',
+    'CF1',
+    'OF1',
+    'IoUmean',
+    'IoU50',
+    'IoU75',
+    'Precision',
+    'Recall',
+    'F1',
+    'IoUmean_boxed',
+]
 
 
 def weights(work_dir: Path, epoch: int) -> dict:

@@ -8,7 +8,14 @@ from typing import List, Optional, Sequence
 from mmengine.logging import print_log
 
 from mmvlforge.datasets.annotation_file import read_annotations
-from mmvlforge.datasets.dgm4_record import IMAGE_TYPES, TEXT_TYPES, ClassMap, RecordFormat, dgm4_class_map, record_problems
+from mmvlforge.datasets.dgm4_record import (
+    IMAGE_TYPES,
+    TEXT_TYPES,
+    ClassMap,
+    RecordFormat,
+    dgm4_class_map,
+    record_problems,
+)
 from mmvlforge.datasets.seeded_dataset import SeededDataset
 from mmvlforge.datasets.transforms.load_image import UnusableImageError
 from mmvlforge.registry import DATASETS, TRANSFORMS
@@ -115,7 +122,7 @@ class DGM4Dataset(SeededDataset):
             return super().prepare_data(idx)
         except UnusableImageError as error:
             info = self.get_data_info(idx)
-            where = f"{self.ann_file}, record {info['index']}: picture {info['img_path']} {error}"
+            where = f'{self.ann_file}, record {info["index"]}: picture {info["img_path"]} {error}'
             if self.on_bad_record == 'error':
                 raise ValueError(where) from error
             self.unreadable += 1

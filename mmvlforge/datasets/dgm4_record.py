@@ -93,7 +93,9 @@ def record_problems(record, fmt: RecordFormat, size: Optional[Tuple[int, int]] =
             yield Problem(found[0], fmt.box_field, found[1])
         if types and fmt.check_agreement and bool(box) != (types[0] != 'real'):
             expected = 'no box' if types[0] == 'real' else 'a box'
-            yield Problem('class and box disagree', fmt.box_field, f'{record["fake_cls"]!r} needs {expected}, got {box}')
+            yield Problem(
+                'class and box disagree', fmt.box_field, f'{record["fake_cls"]!r} needs {expected}, got {box}'
+            )
 
     if fmt.word_field in record:
         positions = record[fmt.word_field]

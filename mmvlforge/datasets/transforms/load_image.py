@@ -51,7 +51,7 @@ class LoadImage(BaseTransform):
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UnusableImageError(f'cannot be read: {error}') from error
         if results['box'] and (results['box'][2] > width or results['box'][3] > height):
-            raise UnusableImageError(f"has {width}x{height} pixels, but the box is {results['box']}")
+            raise UnusableImageError(f'has {width}x{height} pixels, but the box is {results["box"]}')
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]
