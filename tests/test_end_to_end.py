@@ -13,21 +13,10 @@ import pytest
 import torch
 from conftest import ROOT, run_tool
 
-METRICS = 'AUC EER ACC mAP CF1 OF1 IoUmean IoU50 IoU75 Precision Recall F1 IoUmean_boxed'.split()  # noqa: SIM905
-    'AUC',
-    'EER',
-    'ACC',
-    'mAP',
-    'CF1',
-    'OF1',
-    'IoUmean',
-    'IoU50',
-    'IoU75',
-    'Precision',
-    'Recall',
-    'F1',
-    'IoUmean_boxed',
-]
+METRICS = (
+    *('AUC', 'EER', 'ACC', 'mAP', 'CF1', 'OF1', 'IoUmean', 'IoU50', 'IoU75'),
+    *('Precision', 'Recall', 'F1', 'IoUmean_boxed'),
+)
 
 
 def weights(work_dir: Path, epoch: int) -> dict:

@@ -16,21 +16,10 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 TOOLS = Path(__file__).resolve().parents[1]
-METRICS = 'AUC EER ACC mAP CF1 OF1 IoUmean IoU50 IoU75 Precision Recall F1 IoUmean_boxed'.split()  # noqa: SIM905
-    'AUC',
-    'EER',
-    'ACC',
-    'mAP',
-    'CF1',
-    'OF1',
-    'IoUmean',
-    'IoU50',
-    'IoU75',
-    'Precision',
-    'Recall',
-    'F1',
-    'IoUmean_boxed',
-]
+METRICS = (
+    *('AUC', 'EER', 'ACC', 'mAP', 'CF1', 'OF1', 'IoUmean', 'IoU50', 'IoU75'),
+    *('Precision', 'Recall', 'F1', 'IoUmean_boxed'),
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, one thread each if more than one')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/mini_table'), help='work dirs and table.md')
-    parser.add_argument('--metrics', nargs='+', default=METRICS, help='columns')
+    parser.add_argument('--metrics', nargs='+', default=list(METRICS), help='columns')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='settings over every config: key=value ...')
     return parser.parse_args()
 
