@@ -16,7 +16,11 @@ model = dict(
             final_norm=True,
             norm_cfg=dict(type='LN', eps=1e-5),
             patch_cfg=dict(bias=False),
-            layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU')),
+            layer_cfgs=dict(
+                act_cfg=dict(type='mmpretrain.QuickGELU'),
+                # A plain 0: mmpretrain's own is NumPy's, on which torch.compile breaks the graph.
+                drop_path_rate=0.0,
+            ),
         ),
     ),
     text_encoder=dict(

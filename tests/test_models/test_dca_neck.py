@@ -1,0 +1,134 @@
+"""Dual-branch cross-attention: both branches step at the same time."""
+
+import pytest
+import torch
+
+from mmvlforge.models.necks import DCANeck
+from mmvlforge.structures import VLInputs
+
+DIMS = 32
+
+
+def make_neck(num_image_layers, num_text_layers, std=0.3):
+    neck = DCANeck(
+        image_dims=24,
+        text_dims=16,
+        embed_dims=DIMS,
+        num_heads=4,
+        ffn_dims=48,
+        num_image_layers=num_image_layers,
+        num_text_layers=num_text_layers,
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in neck.parameters():
+            parameter.normal_(std=std, generator=generator)
+    return neck.eval()
+
+
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(2, 5, 24, generator=generator)
+    text = torch.randn(2, 6, 16, generator=generator)
+    mask = torch.arange(6) < torch.tensor([[6], [4]])
+    words = mask.clone()
+    words[:, 0] = False
+    words[[0, 1], [5, 3]] = False
+    return image, text, VLInputs(None, torch.zeros(2, 6, dtype=torch.long), mask, words)
+
+
+def reference(neck, image, text, inputs, sequential=False):
+    """Eq. 3 written out; ``sequential`` lets the text branch read the image branch's new state."""
+    mask = inputs.attention_mask
+    image = image @ neck.image_transform.weight.T + neck.image_transform.bias + neck.modality_embed[1]
+    text = text @ neck.text_transform.weight.T + neck.text_transform.bias + neck.modality_embed[0]
+    for k in range(max(len(neck.image_layers), len(neck.text_layers))):
+        old_image, old_text = image, text
+        if k < len(neck.image_layers):
+            image = neck.image_layers[k](old_image, None, old_text, mask)
+        if k < len(neck.text_layers):
+            text = neck.text_layers[k](old_text, mask, image if sequential else old_image, None)
+    return image[:, 0], image[:, 1:], text[:, 0], text[:, 1:]
+
+
+@pytest.mark.parametrize('layers', [(3, 3), (3, 1), (0, 2), (2, 0), (0, 0)])
+def test_neck_equals_reference(layers):
+    neck, (image, text, inputs) = make_neck(*layers), batch()
+    with torch.no_grad():
+        features = neck(image, text, inputs)
+        for ours, expected in zip(features, reference(neck, image, text, inputs)):
+            torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+    assert torch.equal(features.word_mask, inputs.word_mask[:, 1:])
+    assert [tuple(f.shape) for f in features] == [(2, DIMS), (2, 4, DIMS), (2, DIMS), (2, 5, DIMS), (2, 5)]
+
+
+def test_branches_step_simultaneously():
+    neck, (image, text, inputs) = make_neck(2, 2), batch()
+    with torch.no_grad():
+        features = neck(image, text, inputs)
+        one_after_the_other = reference(neck, image, text, inputs, sequential=True)
+    assert (features.text_cls - one_after_the_other[2]).abs().max() > 0.1
+    assert (features.image_cls - one_after_the_other[0]).abs().max() > 0.1
+
+
+def test_deleted_branch_is_read_as_mapped_encoder_features():
+    image, text, inputs = batch()
+    with torch.no_grad():
+        without_image_layers = make_neck(0, 2)(image, text, inputs)
+        # The text branch still sees the picture ...
+        other = make_neck(0, 2)(image.flip(0), text, inputs)
+        assert (other.text_cls - without_image_layers.text_cls).abs().max() > 0.1
+        # ... and the picture does not see the text.
+        other = make_neck(0, 2)(image, text.flip(0), inputs)
+        assert torch.equal(other.image_cls, without_image_layers.image_cls)
+
+
+def test_modality_embedding_row_0_is_text_row_1_is_image():
+    neck, (image, text, inputs) = make_neck(0, 0), batch()
+    with torch.no_grad():
+        neck.modality_embed.zero_()
+        before = neck(image, text, inputs)
+        neck.modality_embed.copy_(torch.tensor([[2.0], [5.0]]).expand(2, DIMS))
+        after = neck(image, text, inputs)
+    for field, step in dict(text_cls=2.0, text_tokens=2.0, image_cls=5.0, image_patches=5.0).items():
+        difference = getattr(after, field) - getattr(before, field)
+        torch.testing.assert_close(difference, torch.full_like(difference, step), atol=1e-5, rtol=0)
+
+
+def test_padding_is_never_read():
+    neck, (image, text, inputs) = make_neck(2, 2), batch()
+    with torch.no_grad():
+        before = neck(image, text, inputs)
+        changed = neck(image, text.masked_fill(~inputs.attention_mask[..., None], 7.0), inputs)
+    real = inputs.attention_mask[:, 1:]
+    assert not real.all()
+    for field in ('image_cls', 'image_patches', 'text_cls'):
+        torch.testing.assert_close(getattr(changed, field), getattr(before, field), atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed.text_tokens[real], before.text_tokens[real], atol=1e-5, rtol=0)
+
+
+def test_every_parameter_gets_a_gradient():
+    neck, (image, text, inputs) = make_neck(2, 2), batch()
+    features = neck.train()(image, text, inputs)
+    sum(f.pow(3).sum() for f in features[:4]).backward()
+    # A key's bias moves all scores of a row alike: its gradient is 0 but for rounding, so it is only asked to exist.
+    assert [n for n, p in neck.named_parameters() if p.grad is None] == []
+    assert [n for n, p in neck.named_parameters() if 'key.bias' not in n and not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize('backend', ['eager', 'aot_eager'])
+def test_compiles_without_graph_break(backend):
+    neck, (image, text, inputs) = make_neck(2, 2, std=0.1), batch()
+    torch.compiler.reset()
+    compiled = torch.compile(neck, fullgraph=True, backend=backend)
+    gradients = []
+    for model in (neck, compiled):
+        neck.zero_grad()
+        features = model(image, text, inputs)
+        sum(f.pow(2).sum() for f in features[:4]).backward()
+        gradients.append((features, [p.grad.clone() for p in neck.parameters()]))
+    (plain, plain_grads), (fast, fast_grads) = gradients
+    for a, b in zip(plain, fast):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+    for a, b in zip(plain_grads, fast_grads):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
