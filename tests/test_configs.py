@@ -141,3 +141,31 @@ def test_transforms_of_the_paper():
     pipeline = [TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline]
     augment = next(t for t in pipeline if type(t).__name__ == 'RandAugment')
     assert (augment.num_policies, augment.magnitude_level) == (2, 7)
+
+
+def test_fsdp_strategy_builds(tmp_path):
+    import mmengine.runner  # noqa: F401  registers the strategies
+    from mmengine.registry import FUNCTIONS, STRATEGIES
+
+    cfg = load(ROOT / 'configs/dgm4/dca_imq_fsdp.py')
+    strategy = STRATEGIES.build(dict(cfg.strategy, work_dir=str(tmp_path), experiment_name='fsdp'))
+    assert type(strategy).__name__ == 'FSDPStrategy'
+    assert callable(FUNCTIONS.get(cfg.strategy.model_wrapper.auto_wrap_policy.type))
+    assert cfg.runner_type == 'FlexibleRunner'
+
+
+def test_deepspeed_strategy_takes_its_settings(tmp_path):
+    """DeepSpeed itself is optional: the settings are held against the signatures, and built where it is installed."""
+    import inspect
+    from importlib.util import find_spec
+
+    import mmengine.runner  # noqa: F401
+    from mmengine.registry import OPTIM_WRAPPERS, STRATEGIES
+
+    cfg = load(ROOT / 'configs/dgm4/dca_imq_deepspeed.py')
+    settings = {k: v for k, v in cfg.strategy.items() if k != 'type'}
+    known = inspect.signature(STRATEGIES.get(cfg.strategy.type).__init__).parameters
+    assert set(settings) <= set(known)
+    assert OPTIM_WRAPPERS.get(cfg.optim_wrapper.type) is not None
+    if find_spec('deepspeed'):
+        STRATEGIES.build(dict(cfg.strategy, work_dir=str(tmp_path), experiment_name='deepspeed'))
