@@ -10,6 +10,7 @@ from mmengine.registry import Registry
 
 _LOCATIONS = {
     'DATASETS': ['mmvlforge.datasets'],
+    'FUNCTIONS': ['mmvlforge.datasets'],
     'TRANSFORMS': ['mmvlforge.datasets.transforms'],
     'MODELS': ['mmvlforge.models'],
     'METRICS': ['mmvlforge.evaluation'],
@@ -26,6 +27,7 @@ _CHILDREN = {
 }
 
 DATASETS = _CHILDREN['DATASETS']
+FUNCTIONS = _CHILDREN['FUNCTIONS']
 TRANSFORMS = _CHILDREN['TRANSFORMS']
 MODELS = _CHILDREN['MODELS']
 METRICS = _CHILDREN['METRICS']
@@ -36,6 +38,7 @@ WEIGHT_INITIALIZERS = _CHILDREN['WEIGHT_INITIALIZERS']
 
 __all__ = [
     'DATASETS',
+    'FUNCTIONS',
     'HOOKS',
     'METRICS',
     'MODELS',

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from project import ROOT
 
 from mmvlforge.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 

@@ -4,7 +4,7 @@ import json
 import socket
 
 import torch
-from conftest import run_tool
+from project import run_tool
 
 
 def free_port() -> str:

@@ -7,8 +7,8 @@ from typing import List, Optional, Sequence
 
 from mmengine.logging import print_log
 
-from mmvlforge.datasets.annotation_file import read_annotations
-from mmvlforge.datasets.dgm4_record import (
+from mmvlforge.annotations.annotation_file import read_annotations
+from mmvlforge.annotations.dgm4_record import (
     IMAGE_TYPES,
     TEXT_TYPES,
     ClassMap,

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 import torch
 
-from mmvlforge.datasets.dgm4_record import ClassMap, RecordFormat, dgm4_class_map, record_problems
+from mmvlforge.annotations.dgm4_record import ClassMap, RecordFormat, dgm4_class_map, record_problems
 from mmvlforge.evaluation.functional import (
     binary_metrics,
     box_metrics,
@@ -206,7 +206,7 @@ def join(
     """Check predictions against annotation records and put both in the records' order.
 
     Args:
-        records: Annotation records (``mmvlforge.datasets.annotation_file.read_annotations``).
+        records: Annotation records (``mmvlforge.annotations.annotation_file.read_annotations``).
         predictions: Rows of the prediction format in any order; fields it does not know are ignored.
         class_map: ``fake_cls`` → ``(image type, text type)``, ``'real'`` for an untouched modality. Defaults to DGM⁴'s
             nine classes.

@@ -11,7 +11,8 @@ class VLInputs(NamedTuple):
     B samples, L sub-word tokens of the batch's longest caption.
 
     Attributes:
-        images: Normalised RGB pictures, float ``(B, 3, H, W)``; None where no picture was loaded.
+        images: Pictures ``(B, 3, H, W)``, normalised RGB float for the model, BGR uint8 on the way from the loader;
+            None where no picture was loaded.
         input_ids: Token ids with special tokens, int64 ``(B, L)``.
         attention_mask: True at every token that is not padding, bool ``(B, L)``.
         word_mask: True at every token that belongs to a word, that is neither padding nor special, bool ``(B, L)``.

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Sequence
 import torch
 from PIL import Image
 
-from mmvlforge.datasets.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
+from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
 from mmvlforge.evaluation.functional import box_scores
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization.manipulation_visualizer import ManipulationVisualizer, blank_picture, load_picture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from mmvlforge.datasets.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
+from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
 from mmvlforge.evaluation import BinaryMetric, BoxMetric, ManipulationTypeMetric, TokenMetric
 from mmvlforge.evaluation.functional import PROTOCOLS
 from mmvlforge.evaluation.predictions import read_predictions, score

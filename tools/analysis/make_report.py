@@ -12,7 +12,7 @@ import sys
 import warnings
 from typing import List, Optional
 
-from mmvlforge.datasets.annotation_file import read_annotations
+from mmvlforge.annotations.annotation_file import read_annotations
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 from mmvlforge.visualization.report import METRICS, build_sample, write_report
 

@@ -12,8 +12,8 @@ import sys
 import warnings
 from typing import List, Optional
 
-from mmvlforge.datasets.annotation_file import read_annotations
-from mmvlforge.datasets.dgm4_record import ClassMap
+from mmvlforge.annotations.annotation_file import read_annotations
+from mmvlforge.annotations.dgm4_record import ClassMap
 from mmvlforge.evaluation.functional import PROTOCOLS
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 

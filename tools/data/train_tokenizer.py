@@ -12,6 +12,8 @@ from typing import Iterable
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from mmvlforge.annotations import read_annotations
+
 SPECIAL_TOKENS = ['<s>', '<pad>', '</s>', '<unk>', '<mask>']  # RoBERTa's, with the ids 0 to 4
 
 
@@ -59,8 +61,6 @@ def main() -> None:
     parser.add_argument('out', type=Path, help='folder to write')
     parser.add_argument('--vocab-size', type=int, default=8000)
     args = parser.parse_args()
-    from mmvlforge.datasets.annotation_file import read_annotations  # slow; the mini set does without
-
     try:
         records = read_annotations(args.annotations)
         train_tokenizer([record['text'] for record in records], args.out, args.vocab_size)

@@ -17,7 +17,7 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=1,
     persistent_workers=True,
-    collate_fn=dict(type='pseudo_collate'),
+    collate_fn=dict(type='vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='DGM4Dataset',
@@ -30,7 +30,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=64,
     num_workers=1,
-    collate_fn=dict(type='pseudo_collate'),
+    collate_fn=dict(type='vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',
@@ -44,7 +44,7 @@ val_dataloader = dict(
 test_dataloader = dict(
     batch_size=64,
     num_workers=1,
-    collate_fn=dict(type='pseudo_collate'),
+    collate_fn=dict(type='vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',

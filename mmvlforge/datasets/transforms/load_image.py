@@ -55,8 +55,11 @@ class LoadImage(BaseTransform):
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]
-        scale = np.tile([img.shape[1] / width, img.shape[0] / height], 2)
-        results['gt_bboxes'] = (np.array(results['box']).reshape(-1, 4) * scale).astype(np.float32)
+        boxes = np.array(results['box'], np.float32).reshape(-1, 4)
+        if img.shape[:2] != (height, width):
+            boxes[:, 0::2] *= img.shape[1] / width
+            boxes[:, 1::2] *= img.shape[0] / height
+        results['gt_bboxes'] = boxes
         return results
 
     def _decode(self, data: bytes) -> Tuple[np.ndarray, Tuple[int, int]]:

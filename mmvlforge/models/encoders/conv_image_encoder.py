@@ -22,8 +22,6 @@ class ConvImageEncoder(BaseModule):
         in_dims: Channels of its last map.
         embed_dims: Channels C of the tokens.
         num_patches: Cells N of the map at the training resolution (height × width).
-        space_to_depth: Fold blocks of this many pixels squared into channels before the backbone. Unlike a strided
-            stem it costs next to nothing and loses nothing of a manipulation's traces.
         init_cfg: As in MMEngine.
     """
 
@@ -33,11 +31,9 @@ class ConvImageEncoder(BaseModule):
         in_dims: int,
         embed_dims: int,
         num_patches: int,
-        space_to_depth: int = 1,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.fold = nn.PixelUnshuffle(space_to_depth)
         self.backbone = MODELS.build(backbone)
         self.proj = nn.Linear(in_dims, embed_dims)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
@@ -46,6 +42,6 @@ class ConvImageEncoder(BaseModule):
 
     def forward(self, inputs: VLInputs) -> Tensor:
         """Encode ``inputs.images`` to ``(B, 1 + N, C)``."""
-        patches = self.proj(self.backbone(self.fold(inputs.images))[-1].flatten(2).transpose(1, 2))
+        patches = self.proj(self.backbone(inputs.images)[-1].flatten(2).transpose(1, 2))
         tokens = torch.cat([self.cls_token + patches.mean(dim=1, keepdim=True), patches], dim=1)
         return self.norm(tokens + self.pos_embed)

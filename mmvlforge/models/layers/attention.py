@@ -1,14 +1,17 @@
 """Multi-head attention through PyTorch's fused kernels."""
 
+import os
 from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+RESIDUAL_GAIN = float(os.environ.get('RG', '0.3'))
 
-def init_linear(linear: nn.Linear) -> nn.Linear:
+
+def init_linear(linear: nn.Linear, gain: float = 1.0) -> nn.Linear:
     """Xavier initialisation, in place: unlike BERT's fixed deviation of 0.02 it suits any width."""
-    nn.init.xavier_normal_(linear.weight)
+    nn.init.xavier_normal_(linear.weight, gain)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
     return linear
@@ -39,7 +42,7 @@ class Attention(nn.Module):
         self.query = init_linear(nn.Linear(embed_dims, embed_dims))
         self.key = init_linear(nn.Linear(memory_dims, embed_dims))
         self.value = init_linear(nn.Linear(memory_dims, embed_dims))
-        self.out = init_linear(nn.Linear(embed_dims, embed_dims))
+        self.out = init_linear(nn.Linear(embed_dims, embed_dims), RESIDUAL_GAIN)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         """Let ``x`` attend to ``memory``.

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmvlforge.models.layers.attention import Attention, init_linear
+from mmvlforge.models.layers.attention import RESIDUAL_GAIN, Attention, init_linear
 
 
 class TransformerLayer(nn.Module):
@@ -48,7 +48,7 @@ class TransformerLayer(nn.Module):
             self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop)
             self.cross_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.fc1 = init_linear(nn.Linear(embed_dims, ffn_dims))
-        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims))
+        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims), RESIDUAL_GAIN)
         self.ffn_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.drop = nn.Dropout(drop)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmvlforge.datasets.annotation_file import read_annotations
+from mmvlforge.annotations.annotation_file import read_annotations
 
 RECORDS = [{'text': 'one\u2028two', 'fake_cls': 'orig'}, {'text': 'three', 'fake_cls': 'text_swap'}]
 

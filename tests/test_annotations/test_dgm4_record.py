@@ -1,0 +1,104 @@
+"""The conventions of one record, each broken in turn."""
+
+import pytest
+
+from mmvlforge.annotations.dgm4_record import RecordFormat, dgm4_class_map, record_problems
+
+FORMAT = RecordFormat(dgm4_class_map())
+
+
+def kinds(record, fmt=FORMAT, size=None):
+    return [(p.kind, p.field) for p in record_problems(record, fmt, size)]
+
+
+def test_class_map():
+    assert dgm4_class_map() == {
+        'orig': ('real', 'real'),
+        'text_swap': ('real', 'text_swap'),
+        'text_attribute': ('real', 'text_attribute'),
+        'face_swap': ('face_swap', 'real'),
+        'face_attribute': ('face_attribute', 'real'),
+        'face_swap&text_swap': ('face_swap', 'text_swap'),
+        'face_swap&text_attribute': ('face_swap', 'text_attribute'),
+        'face_attribute&text_swap': ('face_attribute', 'text_swap'),
+        'face_attribute&text_attribute': ('face_attribute', 'text_attribute'),
+    }
+    assert dgm4_class_map('origin')['origin'] == ('real', 'real')
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {},
+        dict(fake_cls='face_swap', fake_image_box=[0, 0, 1, 1]),
+        dict(fake_cls='face_swap', fake_image_box=[0.5, 0, 40, 30]),
+        dict(fake_cls='text_swap', fake_text_pos=[0, 2]),
+        dict(fake_cls='face_attribute&text_swap', fake_image_box=[1, 2, 3, 4], fake_text_pos=[2]),
+    ],
+)
+def test_sound(record, fields):
+    assert kinds(record(**fields), size=(40, 30)) == []
+
+
+@pytest.mark.parametrize(
+    ('fields', 'kind', 'field'),
+    [
+        (dict(image=''), 'bad field', 'image'),
+        (dict(image=3), 'bad field', 'image'),
+        (dict(text='  '), 'bad field', 'text'),
+        (dict(text=None), 'bad field', 'text'),
+        (dict(fake_cls='face_swop'), 'unknown class', 'fake_cls'),
+        (dict(fake_cls=['orig']), 'unknown class', 'fake_cls'),
+        (dict(fake_image_box=None), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=''), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 3], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 3, '4'], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=[5, 2, 5, 4], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
+        (dict(fake_image_box=[5, 4, 6, 2], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, float('nan'), 4], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
+        (dict(fake_image_box=[-1, 2, 3, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 41, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 3, 31], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 3, 4]), 'class and box disagree', 'fake_image_box'),
+        (dict(fake_cls='face_swap'), 'class and box disagree', 'fake_image_box'),
+        (dict(fake_text_pos=2), 'bad word position', 'fake_text_pos'),
+        (dict(fake_text_pos=''), 'bad word position', 'fake_text_pos'),
+        (dict(fake_text_pos=[True], fake_cls='text_swap'), 'bad word position', 'fake_text_pos'),
+        (dict(fake_text_pos=[1.0], fake_cls='text_swap'), 'bad word position', 'fake_text_pos'),
+        (dict(fake_text_pos=[0, 3], fake_cls='text_swap'), 'word position out of range', 'fake_text_pos'),
+        (dict(fake_text_pos=[-1], fake_cls='text_swap'), 'word position out of range', 'fake_text_pos'),
+        (dict(fake_text_pos=[1]), 'class and words disagree', 'fake_text_pos'),
+        (dict(fake_cls='text_attribute'), 'class and words disagree', 'fake_text_pos'),
+    ],
+)
+def test_broken(record, fields, kind, field):
+    assert (kind, field) in kinds(record(**fields), size=(40, 30))
+
+
+@pytest.mark.parametrize('field', ['image', 'text', 'fake_cls', 'fake_image_box', 'fake_text_pos'])
+def test_missing_field(record, field):
+    broken = record()
+    del broken[field]
+    assert kinds(broken) == [('missing field', field)]
+
+
+def test_all_problems_of_a_record_are_reported(record):
+    broken = record(text='', fake_cls='x', fake_image_box=[1], fake_text_pos=['a'])
+    assert [field for _, field in kinds(broken)] == ['text', 'fake_cls', 'fake_image_box', 'fake_text_pos']
+
+
+def test_not_an_object():
+    assert kinds([1]) == [('not an object', '')]
+
+
+def test_format_switches(record):
+    plain = dict(image='a.jpg', text='a b', fake_cls='face_swap')
+    assert kinds(plain, RecordFormat(dgm4_class_map(), None, None)) == []
+    # A set that folds types into 'real' keeps boxes and positions that its classes do not announce.
+    odd = record(fake_image_box=[1, 2, 3, 4], fake_text_pos=[0])
+    assert kinds(odd, FORMAT._replace(check_agreement=False)) == []
+
+
+def test_message_says_what_would_be_right(record):
+    (problem,) = record_problems(record(fake_cls='text_swap', fake_text_pos=[7]), FORMAT)
+    assert problem.message == '[7] must lie in 0..2: 3 words'
