@@ -7,9 +7,7 @@ from mmengine.dataset import pseudo_collate
 from torch.nn.utils.rnn import pad_sequence
 
 from mmvlforge.registry import FUNCTIONS
-from mmvlforge.structures import ManipulationTargets, VLInputs
-
-IGNORE = -100  # label of tokens that never count
+from mmvlforge.structures import IGNORE, ManipulationTargets, VLInputs
 
 
 def stack(data: dict) -> dict:

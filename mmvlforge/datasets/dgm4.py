@@ -103,8 +103,6 @@ class DGM4Dataset(SeededDataset):
 
     def _parse(self, index: int, record: dict) -> dict:
         image_type, text_type = self.format.class_map[record['fake_cls']]
-        box = record[self.format.box_field] if self.format.box_field else []
-        words = record[self.format.word_field] if self.format.word_field else []
         return dict(
             index=index,
             img_path=osp.join(self.data_prefix.get('img_path', ''), record['image']),
@@ -112,8 +110,9 @@ class DGM4Dataset(SeededDataset):
             fake_cls=record['fake_cls'],
             image_type=self.image_types.index(image_type),
             text_type=self.text_types.index(text_type),
-            box=list(box),
-            fake_words=list(words),
+            # None, unlike an empty list, says that nobody knows.
+            box=list(record[self.format.box_field]) if self.format.box_field else None,
+            fake_words=list(record[self.format.word_field]) if self.format.word_field else None,
         )
 
     def prepare_data(self, idx: int) -> Optional[dict]:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 
-from mmvlforge.datasets.collate import IGNORE, stack
+from mmvlforge.datasets.collate import stack
 from mmvlforge.registry import MODELS
-from mmvlforge.structures import VLInputs
+from mmvlforge.structures import IGNORE, VLInputs
 
 
 @MODELS.register_module()

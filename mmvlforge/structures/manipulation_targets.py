@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+IGNORE = -100  # label of tokens that never count; cross-entropy's own
+
 
 class ManipulationTargets(NamedTuple):
     """Labels of one batch, stacked by the data preprocessor (one transfer, no synchronisation in the heads).

@@ -133,7 +133,9 @@ def test_mdsm_has_no_word_positions(build, record):
         del fields['fake_text_pos']
     dataset = build(records, [dict(type='LoadImage'), dict(type='PackManipulationInputs')], word_field=None)
     assert [types(dataset[row]) for row in range(2)] == [(0, 1), (0, 0)]
-    assert words(dataset[0]) == []
+    item = dataset[0]
+    assert set(item['targets']['tokens'].tolist()) == {-100}, 'unknown words must not be taught as real'
+    assert 'gt_tokens' not in item['data_samples']
 
 
 def test_a_set_without_boxes_under_other_field_names(build, record):
@@ -147,7 +149,7 @@ def test_a_set_without_boxes_under_other_field_names(build, record):
     )
     item = dataset[0]
     assert types(item) == (2, 1) and words(item) == [1]
-    assert not item['targets']['has_box']
+    assert not item['targets']['has_box'] and 'gt_box' not in item['data_samples']
 
 
 def test_own_type_names(build, record):

@@ -293,6 +293,8 @@ def test_paper_has_328_million_parameters(paper_model):
 def test_paper_settings_reach_the_model(paper_model):
     vit, neck = paper_model.image_encoder.backbone, paper_model.neck
     assert len(vit.layers) == 11 and vit.pos_embed.shape == (1, 257, 768)
+    # A NumPy float would break torch.compile's graph.
+    assert all(type(layer.attn.out_drop.drop_prob) is float for layer in vit.layers)
     assert {type(layer.ffn.layers[0][1]).__name__ for layer in vit.layers} == {'QuickGELU'}
     assert len(paper_model.text_encoder.model.encoder.layer) == 12
     assert len(neck.image_layers) == len(neck.text_layers) == 6

@@ -31,7 +31,7 @@ model = dict(
             intermediate_size=2 * dims,
             max_position_embeddings=64,
             type_vocab_size=1,
-            initializer_range=0.08,  # BERT's 0.02 is for 768 channels
+            initializer_range=0.04,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         ),
@@ -42,7 +42,7 @@ model = dict(
         text_dims=dims,
         embed_dims=dims,
         num_heads=4,
-        ffn_dims=4 * dims,
+        ffn_dims=2 * dims,
         num_image_layers=3,
         num_text_layers=3,
         drop=0.0,
@@ -51,5 +51,5 @@ model = dict(
     binary_head=dict(type='BinaryHead', in_dims=dims, hidden_dims=2 * dims),
     type_head=dict(type='DFCHead', in_dims=dims, hidden_dims=dims, loss_weight=1.0),
     box_head=dict(type='IMQBoxHead', in_dims=dims, hidden_dims=dims, num_heads=4, loss_weight=1.0, no_box_rule='type'),
-    token_head=dict(type='IMQTokenHead', in_dims=dims, num_heads=4, reduced_dims=dims, loss_weight=1.0),
+    token_head=dict(type='IMQTokenHead', in_dims=dims, num_heads=4, reduced_dims=dims, loss_weight=3.0),
 )

@@ -55,7 +55,7 @@ class LoadImage(BaseTransform):
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]
-        boxes = np.array(results['box'], np.float32).reshape(-1, 4)
+        boxes = np.array(results['box'] or [], np.float32).reshape(-1, 4)
         if img.shape[:2] != (height, width):
             boxes[:, 0::2] *= img.shape[1] / width
             boxes[:, 1::2] *= img.shape[0] / height

@@ -5,7 +5,7 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from mmvlforge.registry import TRANSFORMS
-from mmvlforge.structures import VLDataSample
+from mmvlforge.structures import IGNORE, VLDataSample
 
 META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'flip', 'text', 'fake_cls')
 
@@ -14,7 +14,8 @@ META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'flip', 'text', 'fak
 class PackManipulationInputs(BaseTransform):
     """Pack one image-text pair with its manipulation labels.
 
-    A sub-word token is manipulated iff its word is. Special tokens carry the label -100, which cross-entropy ignores.
+    A sub-word token is manipulated iff its word is. Special tokens carry the label -100, which cross-entropy ignores,
+    and so do all tokens of a set without word positions (``fake_words`` None).
 
     Required Keys: input_ids, word_ids, index, text, fake_cls, image_type, text_type, box, fake_words;
     img, img_shape, ori_shape, gt_bboxes, flip (optional) where there is a picture
@@ -25,8 +26,8 @@ class PackManipulationInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack ``results``."""
         word_ids = results['word_ids']
-        fake_words = set(results['fake_words'])
-        tokens = torch.tensor([-100 if w is None else int(w in fake_words) for w in word_ids])
+        known, fake_words = results['fake_words'] is not None, set(results['fake_words'] or [])
+        tokens = torch.tensor([int(w in fake_words) if known and w is not None else IGNORE for w in word_ids])
         inputs = dict(
             input_ids=torch.tensor(results['input_ids']),
             word_mask=torch.tensor([w is not None for w in word_ids]),
@@ -46,8 +47,10 @@ class PackManipulationInputs(BaseTransform):
         sample.gt_fake = fake
         sample.gt_image_type = results['image_type']
         sample.gt_text_type = results['text_type']
-        sample.gt_box = torch.tensor(results['box'], dtype=torch.float32) if results['box'] else None
-        sample.gt_tokens = tokens[inputs['word_mask']]
+        if results['box'] is not None:
+            sample.gt_box = torch.tensor(results['box'], dtype=torch.float32) if results['box'] else None
+        if known:
+            sample.gt_tokens = tokens[inputs['word_mask']]
         targets = dict(
             fake=torch.tensor(fake),
             image_type=torch.tensor(results['image_type']),

@@ -1,12 +1,9 @@
 """Multi-head attention through PyTorch's fused kernels."""
 
-import os
 from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-RESIDUAL_GAIN = float(os.environ.get('RG', '0.3'))
 
 
 def init_linear(linear: nn.Linear, gain: float = 1.0) -> nn.Linear:
@@ -25,13 +22,19 @@ class Attention(nn.Module):
         num_heads: Attention heads; must divide ``embed_dims``.
         memory_dims: Channels of keys and values before projection; None for ``embed_dims``.
         attn_drop: Dropout on the attention weights.
+        out_gain: Gain of the output map's initialisation.
 
     Raises:
         ValueError: ``num_heads`` does not divide ``embed_dims``.
     """
 
     def __init__(
-        self, embed_dims: int, num_heads: int, memory_dims: Optional[int] = None, attn_drop: float = 0.0
+        self,
+        embed_dims: int,
+        num_heads: int,
+        memory_dims: Optional[int] = None,
+        attn_drop: float = 0.0,
+        out_gain: float = 1.0,
     ) -> None:
         super().__init__()
         if embed_dims % num_heads:
@@ -42,7 +45,7 @@ class Attention(nn.Module):
         self.query = init_linear(nn.Linear(embed_dims, embed_dims))
         self.key = init_linear(nn.Linear(memory_dims, embed_dims))
         self.value = init_linear(nn.Linear(memory_dims, embed_dims))
-        self.out = init_linear(nn.Linear(embed_dims, embed_dims), RESIDUAL_GAIN)
+        self.out = init_linear(nn.Linear(embed_dims, embed_dims), out_gain)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         """Let ``x`` attend to ``memory``.

@@ -6,7 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmvlforge.models.layers.attention import RESIDUAL_GAIN, Attention, init_linear
+from mmvlforge.models.layers.attention import Attention, init_linear
+
+# Gains of the last map of each part, where no pre-trained weights replace them. A layer starts near the identity, so
+# that tokens keep their difference; but the other modality is heard from the first step, for what a token and a picture
+# mean together cannot be learnt from a whisper.
+RESIDUAL_GAIN, CROSS_GAIN = 0.3, 1.5
 
 
 class TransformerLayer(nn.Module):
@@ -42,10 +47,10 @@ class TransformerLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self.self_attn = Attention(embed_dims, num_heads, attn_drop=attn_drop)
+        self.self_attn = Attention(embed_dims, num_heads, attn_drop=attn_drop, out_gain=RESIDUAL_GAIN)
         self.self_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         if cross_attention:
-            self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop)
+            self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop, CROSS_GAIN)
             self.cross_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.fc1 = init_linear(nn.Linear(embed_dims, ffn_dims))
         self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims), RESIDUAL_GAIN)
