@@ -22,7 +22,7 @@ train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenize
 val_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
 test_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
 model = dict(
-    image_encoder=dict(backbone=dict(stem_channels=8, base_channels=8), in_dims=32, embed_dims=32),
+    image_encoder=dict(embed_dims=32, channels=(8, 8, 8, 16)),
     text_encoder=dict(config=dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)),
     neck=dict(image_dims=32, text_dims=32, embed_dims=32, num_heads=2, ffn_dims=32, drop=0.1, num_image_layers=1,
               num_text_layers=1),

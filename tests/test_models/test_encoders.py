@@ -85,15 +85,12 @@ def test_vit_starts_with_its_backbones_own_initialisation():
 
 
 def test_conv_encoder_lays_out_cells_row_by_row_after_cls():
-    backbone = dict(
-        type='mmpretrain.ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=(3,), norm_eval=True
-    )
-    encoder = ConvImageEncoder(backbone, in_dims=64, embed_dims=16, num_patches=6).eval()
+    encoder = ConvImageEncoder(embed_dims=16, num_patches=6, channels=(8, 16, 64), strides=(8, 2, 2)).eval()
     nn.init.normal_(encoder.cls_token)
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         tokens = encoder(inputs_of(images))
-        feature_map = encoder.backbone(images)[-1]
+        feature_map = encoder.layers(images)
         assert tokens.shape == (2, 7, 16) and feature_map.shape == (2, 64, 2, 3)
         for cell, (row, column) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]):
             x = encoder.proj(feature_map[:, :, row, column]) + encoder.pos_embed[:, 1 + cell]

@@ -28,7 +28,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='DGM4Dataset',
@@ -43,7 +43,7 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',
@@ -59,7 +59,7 @@ test_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',

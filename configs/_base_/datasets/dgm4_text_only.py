@@ -23,7 +23,7 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=1,
     persistent_workers=True,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='DGM4Dataset',
@@ -38,7 +38,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=256,
     num_workers=1,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',

@@ -14,10 +14,10 @@ train_pipeline = [
 test_pipeline = [dict(type='LoadImage', target_size=image_size), resize, dict(type='PackManipulationInputs')]
 
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=24,
     num_workers=1,
     persistent_workers=True,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='DGM4Dataset',
@@ -30,7 +30,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=64,
     num_workers=1,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',
@@ -44,7 +44,7 @@ val_dataloader = dict(
 test_dataloader = dict(
     batch_size=64,
     num_workers=1,
-    collate_fn=dict(type='vl_collate'),
+    collate_fn=dict(type='mmvlforge.vl_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='DGM4Dataset',
