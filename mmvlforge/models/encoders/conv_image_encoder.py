@@ -39,8 +39,11 @@ class ConvImageEncoder(BaseModule):
         for out_channels, stride in zip(channels, strides):
             kernel = stride if not layers else 3
             padding = 0 if not layers else 1
+            # No ReLU at the end: of positive features all tokens would share one large vector, and differ by little.
+            act_cfg = dict(type='ReLU') if len(layers) < len(channels) - 1 else None
+            norm_cfg = dict(type='BN')
             layers.append(
-                ConvModule(in_channels, out_channels, kernel, stride, padding, norm_cfg=dict(type='BN'), inplace=True)
+                ConvModule(in_channels, out_channels, kernel, stride, padding, norm_cfg=norm_cfg, act_cfg=act_cfg)
             )
             in_channels = out_channels
         self.layers = nn.Sequential(*layers)
