@@ -17,6 +17,6 @@ def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.C
     result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     if check and result.returncode:
         raise AssertionError(
-            f'{command} ended with {result.returncode}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}'
+            f'{command} ended with {result.returncode}:\n{result.stdout[-12000:]}\n{result.stderr[-12000:]}'
         )
     return result

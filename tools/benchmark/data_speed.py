@@ -108,7 +108,7 @@ def time_loader(dataloader: dict, num: int) -> float:
             if start is None:
                 start = time.perf_counter()  # the workers run now
                 continue
-            seen += len(next(iter(batch['inputs'].values())))
+            seen += len(batch['data_samples'])
             if seen >= num:
                 break
     return seen / (time.perf_counter() - start)
