@@ -26,5 +26,7 @@ setup_env() {
         grep -v '^torch' requirements/constraints.txt >"$constraints"
     fi
     python -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".[$extras]" || return 1
+    # Printing a config writes yapf's grammar cache. Two processes that do it first, at once, read half a file.
+    python -c 'from mmengine.config import Config; Config(dict(a=1)).pretty_text' || return 1
     cat setup.py requirements/constraints.txt >"$stamp"
 }
