@@ -1,48 +1,61 @@
 """From a list of samples to one batch, in the loader's worker."""
 
-from typing import Optional, Sequence
+from typing import List, Sequence, Union
 
 import torch
-from mmengine.dataset import pseudo_collate
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from mmvlforge.registry import FUNCTIONS
-from mmvlforge.structures import IGNORE, ManipulationTargets, VLInputs
+from mmvlforge.structures import IGNORE, CaptionTargets, ManipulationTargets, VLInputs
 
 
 def stack(data: dict) -> dict:
     """Stack pictures and labels, pad captions to the batch's longest.
 
+    An item is one pair (``image`` ``(3, H, W)``, ``input_ids`` and ``word_mask`` one tensor each), or a group of F
+    pictures and K captions (``image`` ``(F, 3, H, W)``, the others lists of K tensors). Groups are laid end to end.
     Padding ids are 0; the text encoder puts in its own.
 
     Args:
         data: ``inputs`` and (for a data set with labels) ``targets`` as dicts of lists, ``data_samples`` a list.
 
     Returns:
-        ``inputs`` (VLInputs, pictures still uint8 BGR), ``targets`` (ManipulationTargets or None), ``data_samples``.
+        ``inputs`` (VLInputs, pictures still uint8 BGR), ``targets`` (ManipulationTargets, CaptionTargets or None),
+        ``data_samples``.
     """
     raw = data['inputs']
-    input_ids = pad_sequence(raw['input_ids'], batch_first=True)
-    lengths = torch.tensor([len(ids) for ids in raw['input_ids']])
+    captions = _flat(raw['input_ids'])
+    input_ids = pad_sequence(captions, batch_first=True)
+    lengths = torch.tensor([len(ids) for ids in captions])
     inputs = VLInputs(
-        images=torch.stack(raw['image']) if 'image' in raw else None,
+        images=torch.cat([image.view(-1, *image.shape[-3:]) for image in raw['image']]) if 'image' in raw else None,
         input_ids=input_ids,
         attention_mask=torch.arange(input_ids.shape[1]) < lengths[:, None],
-        word_mask=pad_sequence(raw['word_mask'], batch_first=True),
+        word_mask=pad_sequence(_flat(raw['word_mask']), batch_first=True),
     )
-    targets: Optional[ManipulationTargets] = None
-    if data.get('targets') is not None:
-        labels = {k: torch.stack(v) for k, v in data['targets'].items() if k != 'tokens'}
-        tokens = pad_sequence(data['targets']['tokens'], batch_first=True, padding_value=IGNORE)
-        targets = ManipulationTargets(tokens=tokens, **labels)
+    targets = None if data.get('targets') is None else _stack_targets(data['targets'])
     return dict(inputs=inputs, targets=targets, data_samples=data.get('data_samples'))
+
+
+def _flat(groups: Sequence[Union[Tensor, List[Tensor]]]) -> List[Tensor]:
+    return [ids for group in groups for ids in (group if isinstance(group, list) else [group])]
+
+
+def _stack_targets(labels: dict) -> Union[ManipulationTargets, CaptionTargets]:
+    if 'image_ids' in labels:
+        return CaptionTargets(torch.stack(labels['image_ids']))
+    stacked = {k: torch.stack(v) for k, v in labels.items() if k != 'tokens'}
+    return ManipulationTargets(tokens=pad_sequence(labels['tokens'], batch_first=True, padding_value=IGNORE), **stacked)
 
 
 @FUNCTIONS.register_module()
 def vl_collate(samples: Sequence[dict]) -> dict:
-    """Collate what ``PackManipulationInputs`` returns.
+    """Collate what ``PackManipulationInputs`` or ``PackCaptionInputs`` returns.
 
     A dozen stacked tensors go from worker to trainer; MMEngine's ``pseudo_collate`` sends a dozen a sample, each
     through a shared-memory handle of its own, which takes longer than reading the pictures.
     """
-    return stack(pseudo_collate(samples))
+    first = samples[0]
+    data = {part: {k: [s[part][k] for s in samples] for k in first[part]} for part in ('inputs', 'targets')}
+    return stack(dict(data, data_samples=[s['data_samples'] for s in samples]))

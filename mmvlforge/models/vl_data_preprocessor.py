@@ -8,7 +8,7 @@ from mmengine.model import BaseDataPreprocessor
 
 from mmvlforge.datasets.collate import stack
 from mmvlforge.registry import MODELS
-from mmvlforge.structures import IGNORE, VLInputs
+from mmvlforge.structures import IGNORE, ManipulationTargets, VLInputs
 
 
 @MODELS.register_module()
@@ -42,11 +42,11 @@ class VLDataPreprocessor(BaseDataPreprocessor):
         """Prepare one batch.
 
         Args:
-            data: From ``vl_collate``, or from MMEngine's ``pseudo_collate``, and then stacked here.
+            data: From ``vl_collate``, or pairs from MMEngine's ``pseudo_collate``, and then stacked here.
             training: Unused; augmentation is the data set's.
 
         Returns:
-            ``inputs`` (VLInputs), ``targets`` (ManipulationTargets or None) on the device, ``data_samples`` as is.
+            ``inputs`` (VLInputs), ``targets`` (as from ``stack``) on the device, ``data_samples`` as is.
         """
         if not isinstance(data['inputs'], VLInputs):
             data = stack(data)
@@ -55,7 +55,7 @@ class VLDataPreprocessor(BaseDataPreprocessor):
         if surplus:
             names = ('input_ids', 'attention_mask', 'word_mask')
             inputs = inputs._replace(**{name: F.pad(getattr(inputs, name), (0, surplus)) for name in names})
-            if targets is not None:
+            if isinstance(targets, ManipulationTargets):
                 targets = targets._replace(tokens=F.pad(targets.tokens, (0, surplus), value=IGNORE))
         if inputs.images is not None:
             rgb = inputs.images.flip(1).float()

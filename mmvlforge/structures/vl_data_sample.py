@@ -1,4 +1,4 @@
-"""The record that carries one image-text pair from the data set to the evaluator."""
+"""The record that carries one item, a pair or a group, from the data set to the evaluator."""
 
 from typing import Optional
 
@@ -20,11 +20,13 @@ def _field(name: str, dtype, doc: str) -> property:
 
 
 class VLDataSample(BaseDataElement):
-    """Labels and predictions of one image-text pair; everything stays on the CPU.
+    """Labels and predictions of one item; everything stays on the CPU.
 
-    Meta information (``sample.metainfo``): ``index`` (row of the annotation file), ``img_path``, ``ori_shape``
-    ``(height, width)`` of the stored image, ``img_shape``, ``flip``, ``text``, ``word_ids`` (word index in
-    ``text.split()`` of each sub-word token, special tokens left out), ``fake_cls``.
+    Meta information (``sample.metainfo``) of an image-text pair under manipulation detection: ``index`` (row of the
+    annotation file), ``img_path``, ``ori_shape`` ``(height, width)`` of the stored image, ``img_shape``, ``flip``,
+    ``text``, ``word_ids`` (word index in ``text.split()`` of each sub-word token, special tokens left out),
+    ``fake_cls``. Of a retrieval item, F pictures and K captions: ``index``, ``img_paths``, ``captions``, ``image_id``,
+    ``num_images`` (F), ``num_captions`` (K), and what the item's metric needs (``tag``, ``category``, ...).
     """
 
     gt_fake: int = _field('gt_fake', int, '1 if either modality is manipulated.')
@@ -45,3 +47,9 @@ class VLDataSample(BaseDataElement):
     )
     pred_tokens: Tensor = _field('pred_tokens', Tensor, '1 for each token held for manipulated, as ``gt_tokens``.')
     pred_token_scores: Tensor = _field('pred_token_scores', Tensor, 'P(manipulated) of each token, as ``gt_tokens``.')
+    pred_image_feats: Tensor = _field(
+        'pred_image_feats', Tensor, 'Embeddings of the pictures, L2-normalised, float32 ``(F, D)``.'
+    )
+    pred_text_feats: Tensor = _field(
+        'pred_text_feats', Tensor, 'Embeddings of the captions, L2-normalised, float32 ``(K, D)``.'
+    )

@@ -8,7 +8,9 @@ from torch import Tensor
 class VLInputs(NamedTuple):
     """One batch of image-text pairs, as the data preprocessor hands it over.
 
-    B samples, L sub-word tokens of the batch's longest caption.
+    B pairs, L sub-word tokens of the batch's longest caption. A batch of groups (retrieval) holds all their pictures
+    and all their captions end to end, so that B differs between both; ``num_images`` and ``num_captions`` of the data
+    samples tell where each group ends.
 
     Attributes:
         images: Pictures ``(B, 3, H, W)``, normalised RGB float for the model, BGR uint8 on the way from the loader;

@@ -6,7 +6,7 @@ from mmengine.registry import FUNCTIONS
 
 from mmvlforge.datasets import vl_collate
 from mmvlforge.models import VLDataPreprocessor
-from mmvlforge.structures import VLInputs
+from mmvlforge.structures import CaptionTargets, VLInputs
 
 
 def sample(length, fake, image=True):
@@ -30,6 +30,25 @@ def test_worker_and_preprocessor_stack_alike():
     for part in ('inputs', 'targets'):
         assert all(torch.equal(a, b) for a, b in zip(here[part], there[part]))
     assert here['inputs'].input_ids.shape == (2, 8) and here['targets'].tokens[:, 5:].eq(-100).all()
+
+
+def group(pictures, lengths, image_id):
+    captions = [torch.arange(1, n + 1) for n in lengths]
+    inputs = dict(image=torch.full((pictures, 3, 2, 2), image_id, dtype=torch.uint8), input_ids=captions)
+    inputs['word_mask'] = [ids > 1 for ids in captions]
+    return dict(inputs=inputs, targets=dict(image_ids=torch.tensor(image_id)), data_samples=f'group {image_id}')
+
+
+def test_groups_are_laid_end_to_end():
+    """One picture with two captions, and two pictures with one."""
+    batch = vl_collate([group(1, [2, 3], 8), group(2, [4], 9)])
+    batch = VLDataPreprocessor(mean=(0, 0, 0), std=(1 / 255,) * 3, pad_to_multiple_of=5)(batch)
+    inputs = batch['inputs']
+    assert inputs.images[:, 0, 0, 0].tolist() == [8, 9, 9] and inputs.images.shape == (3, 3, 2, 2)
+    assert inputs.input_ids.tolist() == [[1, 2, 0, 0, 0], [1, 2, 3, 0, 0], [1, 2, 3, 4, 0]]
+    assert inputs.attention_mask.sum(1).tolist() == [2, 3, 4] and inputs.word_mask.sum(1).tolist() == [1, 2, 3]
+    assert isinstance(batch['targets'], CaptionTargets) and batch['targets'].image_ids.tolist() == [8, 9]
+    assert batch['data_samples'] == ['group 8', 'group 9']
 
 
 def test_without_pictures():
