@@ -1,9 +1,10 @@
 """Data structures that travel between data sets, models and evaluators."""
 
 from mmvlforge.structures.caption_targets import CaptionTargets
+from mmvlforge.structures.edited_text import EditedText
 from mmvlforge.structures.fused_features import FusedFeatures
 from mmvlforge.structures.manipulation_targets import IGNORE, ManipulationTargets
 from mmvlforge.structures.vl_data_sample import VLDataSample
 from mmvlforge.structures.vl_inputs import VLInputs
 
-__all__ = ['IGNORE', 'CaptionTargets', 'FusedFeatures', 'ManipulationTargets', 'VLDataSample', 'VLInputs']
+__all__ = ['IGNORE', 'EditedText', 'CaptionTargets', 'FusedFeatures', 'ManipulationTargets', 'VLDataSample', 'VLInputs']
