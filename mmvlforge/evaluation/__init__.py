@@ -1,5 +1,25 @@
 """Metrics, the maths behind them, and the open prediction format."""
 
-from mmvlforge.evaluation.metrics import BinaryMetric, BoxMetric, ManipulationTypeMetric, PredictionWriter, TokenMetric
+from mmvlforge.evaluation.metrics import (
+    BinaryMetric,
+    BoxMetric,
+    ImageTextRecall,
+    ManipulationTypeMetric,
+    PairwiseCaptionMetric,
+    PredictionWriter,
+    TextToVideoRecall,
+    TokenMetric,
+    WinogroundMetric,
+)
 
-__all__ = ['BinaryMetric', 'BoxMetric', 'ManipulationTypeMetric', 'PredictionWriter', 'TokenMetric']
+__all__ = [
+    'BinaryMetric',
+    'BoxMetric',
+    'ImageTextRecall',
+    'ManipulationTypeMetric',
+    'PairwiseCaptionMetric',
+    'PredictionWriter',
+    'TextToVideoRecall',
+    'TokenMetric',
+    'WinogroundMetric',
+]

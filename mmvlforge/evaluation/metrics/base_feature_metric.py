@@ -1,0 +1,72 @@
+"""What all retrieval metrics share: collecting features."""
+
+import sys
+from typing import Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+
+
+class BaseFeatureMetric(BaseMetric):
+    """Collects ``pred_image_feats (F, D)`` and ``pred_text_feats (K, D)`` of every sample.
+
+    Every process computes features of its part of the set; all parts meet here, are sorted by ``index`` and freed of
+    the samples that a sampler repeats. So any number of processes gives the numbers of one.
+
+    Args:
+        **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = ''  # bare keys; None gives them too, but MMEngine then warns at every start
+    extras: Tuple[str, ...] = ()  # other fields of a sample that a metric reads
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep index, features and extra fields of each sample."""
+        for sample in data_samples:
+            index = int(_field(sample, 'index'))
+            images, texts = (_array(_field(sample, f), index, f) for f in ('pred_image_feats', 'pred_text_feats'))
+            self.results.append((index, images, texts, *(_field(sample, name) for name in self.extras)))
+
+    def evaluate(self, size: int) -> dict:
+        """Metrics of the whole set of ``size`` samples.
+
+        MMEngine would cut the collected list to ``size``, which drops real samples unless the repeated ones stand last.
+        """
+        self._size = size
+        return super().evaluate(sys.maxsize)
+
+    def unique_columns(self, results: list) -> Tuple[list, ...]:
+        """Columns of the results (indices, image features, text features, extras), one row a sample, by index.
+
+        Raises:
+            ValueError: The set has another number of samples.
+        """
+        rows = {row[0]: row for row in results}
+        if len(rows) != self._size:
+            name = type(self).__name__
+            raise ValueError(f'{name}: {len(rows)} different samples were predicted, the set has {self._size}')
+        return tuple(map(list, zip(*(rows[index] for index in sorted(rows)))))
+
+
+def _field(sample: dict, field: str):
+    if field not in sample:
+        source = "the model's predict" if field.startswith('pred_') else 'the data set'
+        raise ValueError(f"sample {sample.get('index')}: no field '{field}', which {source} writes")
+    return sample[field]
+
+
+def _array(values, index: int, field: str) -> np.ndarray:
+    # float32 and bfloat16 values are float32 values too.
+    array = torch.as_tensor(values).detach().cpu().float().numpy()
+    if array.ndim != 2 or not np.isfinite(array).all():
+        raise ValueError(f'sample {index}: {field} of shape {array.shape} must be finite rows of features')
+    return array
+
+
+def same_number(feats: Sequence[np.ndarray], indices: Sequence[int], count: int, what: str) -> np.ndarray:
+    """Stack features of samples that each must have ``count`` rows, to ``(N, count, D)``."""
+    for index, rows in zip(indices, feats):
+        if len(rows) != count:
+            raise ValueError(f'sample {index}: {len(rows)} {what}, must be {count}')
+    return np.stack(feats)
