@@ -1,6 +1,6 @@
 """Train a small RoBERTa-like tokenizer on the captions of an annotation file.
 
-python tools/data/train_tokenizer.py data/dgm4_annotations/val.json data/dgm4_annotations/tokenizer --vocab-size 8000
+python tools/data/train_tokenizer.py data/dgm4_annotations/val.json data/dgm4_tokenizer --vocab-size 8000
 
 For models that start from nothing. A pre-trained text encoder needs the tokenizer it was trained with.
 """

@@ -1,7 +1,7 @@
 """The public captions of DGM⁴ without their images: train on val.json, test on test_usa_today.json.
 
 Face types count as real, because without the image nobody can know them. The tokenizer is trained on the captions:
-python tools/data/train_tokenizer.py data/dgm4_annotations/val.json data/dgm4_tokenizer
+python tools/data/train_tokenizer.py data/dgm4_annotations/val.json data/dgm4_tokenizer --vocab-size 8000
 """
 
 _base_ = './dgm4.py'
