@@ -9,10 +9,10 @@ import argparse
 import json
 import math
 import sys
-import warnings
 from typing import List, Optional
 
 from mmvlforge.annotations.annotation_file import read_annotations
+from mmvlforge.command_line import run_command
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 from mmvlforge.visualization.report import METRICS, build_sample, write_report
 
@@ -65,17 +65,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command; 2 means that a file or an argument is wrong, and standard error says which and how."""
-    args = parse_args(argv)
-    with warnings.catch_warnings():
-        warnings.simplefilter('always', UserWarning)
-        warnings.showwarning = lambda message, *_, **__: print(f'warning: {message}', file=sys.stderr)
-        try:
-            run(args)
-        except (ValueError, OSError) as error:
-            print(f'error: {error}', file=sys.stderr)
-            return 2
-    return 0
+    """Run the command and return its exit code."""
+    return run_command(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -7,13 +7,12 @@ The format of PREDICTIONS and every metric are described in docs/evaluation.md.
 
 import argparse
 import json
-import os
 import sys
-import warnings
 from typing import List, Optional
 
 from mmvlforge.annotations.annotation_file import read_annotations
 from mmvlforge.annotations.dgm4_record import ClassMap
+from mmvlforge.command_line import print_table, run_command, write_json
 from mmvlforge.evaluation.functional import PROTOCOLS
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 
@@ -44,20 +43,6 @@ def read_classes(path: str) -> ClassMap:
     return classes
 
 
-def print_table(head: List[str], rows: List[list]) -> None:
-    """Print rows in aligned columns, numbers with two decimals, None as a dash."""
-    cells = [head] + [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    for line in cells:
-        print('  '.join([line[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:])]))
-
-
-def _cell(value) -> str:
-    if value is None:
-        return '-'
-    return f'{value:.2f}' if isinstance(value, float) else str(value)
-
-
 def run(args: argparse.Namespace) -> None:
     """Read, score, print, and write if asked."""
     records = read_annotations(args.annotations)
@@ -85,24 +70,12 @@ def run(args: argparse.Namespace) -> None:
             'Precision, Recall and F1 leave them out'
         )
     if args.out:
-        os.makedirs(os.path.dirname(args.out) or '.', exist_ok=True)
-        with open(args.out, 'w', encoding='utf-8') as file:
-            json.dump(result, file, indent=2, allow_nan=False)
-            file.write('\n')
+        write_json(args.out, result)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command; 2 means that a file or an argument is wrong, and standard error says which and how."""
-    args = parse_args(argv)
-    with warnings.catch_warnings():
-        warnings.simplefilter('always', UserWarning)
-        warnings.showwarning = lambda message, *_, **__: print(f'warning: {message}', file=sys.stderr)
-        try:
-            run(args)
-        except (ValueError, OSError) as error:
-            print(f'error: {error}', file=sys.stderr)
-            return 2
-    return 0
+    """Run the command and return its exit code."""
+    return run_command(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmvlforge.command_line import run_command
 from mmvlforge.models.weights import convert, meter_names, read_state_dict
 from mmvlforge.registry import MODELS
 
@@ -93,14 +94,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command; 2 means that a file or an argument is wrong, and standard error says which and how."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    """Run the command and return its exit code."""
+    return run_command(run, parse_args(argv))
 
 
 if __name__ == '__main__':
