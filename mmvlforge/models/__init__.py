@@ -1,7 +1,21 @@
 """Models; each is registered under its class name."""
 
-from mmvlforge.models import encoders, heads, necks, weights
+from mmvlforge.models import encoders, heads, necks, paths, weights
+from mmvlforge.models.dual_encoder import DualEncoder
+from mmvlforge.models.edited_text_contrast import EditedTextContrast
 from mmvlforge.models.manipulation_detector import ManipulationDetector
+from mmvlforge.models.vilem import ViLEM
 from mmvlforge.models.vl_data_preprocessor import VLDataPreprocessor
 
-__all__ = ['ManipulationDetector', 'VLDataPreprocessor', 'encoders', 'heads', 'necks', 'weights']
+__all__ = [
+    'DualEncoder',
+    'EditedTextContrast',
+    'ManipulationDetector',
+    'VLDataPreprocessor',
+    'ViLEM',
+    'encoders',
+    'heads',
+    'necks',
+    'paths',
+    'weights',
+]

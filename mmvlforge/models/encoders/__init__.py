@@ -1,9 +1,26 @@
-"""Uni-modal encoders. Each reads a batch (``VLInputs``) and returns tokens, [CLS] first."""
+"""Uni-modal encoders. Each reads a batch (``VLInputs``).
 
+Most return tokens, [CLS] first; those with several levels return ``ImageFeatures``.
+"""
+
+from mmvlforge.models.encoders.bert_text_encoder import BertTextEncoder
 from mmvlforge.models.encoders.conv_image_encoder import ConvImageEncoder
 from mmvlforge.models.encoders.hf_text_encoder import HFTextEncoder
+from mmvlforge.models.encoders.hybrid_image_encoder import HybridImageEncoder
+from mmvlforge.models.encoders.multi_level_vit import MultiLevelViT
 from mmvlforge.models.encoders.null_image_encoder import NullImageEncoder
 from mmvlforge.models.encoders.null_text_encoder import NullTextEncoder
+from mmvlforge.models.encoders.text_corruptor import TextCorruptor
 from mmvlforge.models.encoders.vit_image_encoder import ViTImageEncoder
 
-__all__ = ['ConvImageEncoder', 'HFTextEncoder', 'NullImageEncoder', 'NullTextEncoder', 'ViTImageEncoder']
+__all__ = [
+    'BertTextEncoder',
+    'ConvImageEncoder',
+    'HFTextEncoder',
+    'HybridImageEncoder',
+    'MultiLevelViT',
+    'NullImageEncoder',
+    'NullTextEncoder',
+    'TextCorruptor',
+    'ViTImageEncoder',
+]

@@ -6,6 +6,7 @@ from mmengine.model import BaseModule, initialize
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
+from mmvlforge.models.weights.key_maps import hf_text_names
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
 
@@ -25,6 +26,8 @@ class HFTextEncoder(BaseModule):
         ValueError: ``config`` has no ``model_type``.
     """
 
+    hf_names = staticmethod(hf_text_names)
+
     def __init__(self, config: dict, with_cp: bool = False, init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         if 'model_type' not in config:
@@ -34,6 +37,11 @@ class HFTextEncoder(BaseModule):
         )
         if with_cp:
             self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
+
+    @property
+    def hf_config(self) -> dict:
+        """The fields by which Hugging Face describes this model."""
+        return self.model.config.to_dict()
 
     def init_weights(self) -> None:
         """Load ``init_cfg``; the random initialisation is Hugging Face's own, done at construction."""

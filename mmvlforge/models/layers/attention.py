@@ -1,6 +1,6 @@
 """Multi-head attention through PyTorch's fused kernels."""
 
-from typing import Optional
+from typing import Optional, Tuple, Union
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,13 +47,17 @@ class Attention(nn.Module):
         self.value = init_linear(nn.Linear(memory_dims, embed_dims))
         self.out = init_linear(nn.Linear(embed_dims, embed_dims), out_gain)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+    def forward(
+        self, x: Tensor, memory: Tensor, mask: Optional[Tensor] = None, return_weights: bool = False
+    ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
         """Let ``x`` attend to ``memory``.
 
         Args:
             x: Queries ``(B, N, C)``.
             memory: Keys and values ``(B, M, C')``.
             mask: True at the memory positions to look at, bool ``(B, M)``; at least one a row. None looks at all.
+            return_weights: Return the attention weights ``(B, heads, N, M)`` too. They are then worked out step by
+                step, without dropout, and have gradients: for pictures, not for training.
 
         Returns:
             ``(B, N, C)``.
@@ -62,11 +66,12 @@ class Attention(nn.Module):
         def split(t: Tensor) -> Tensor:  # (B, L, C) -> (B, heads, L, C / heads)
             return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-        out = F.scaled_dot_product_attention(
-            split(self.query(x)),
-            split(self.key(memory)),
-            split(self.value(memory)),
-            attn_mask=None if mask is None else mask[:, None, None],
-            dropout_p=self.attn_drop if self.training else 0.0,
-        )
+        query, key, value = split(self.query(x)), split(self.key(memory)), split(self.value(memory))
+        mask = None if mask is None else mask[:, None, None]
+        if return_weights:
+            scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+            weights = (scores if mask is None else scores.masked_fill(~mask, float('-inf'))).softmax(dim=-1)
+            return self.out((weights @ value).transpose(1, 2).flatten(2)), weights
+        dropout = self.attn_drop if self.training else 0.0
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         return self.out(out.transpose(1, 2).flatten(2))

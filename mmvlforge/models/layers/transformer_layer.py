@@ -1,17 +1,12 @@
 """The one transformer layer: self-attention, optional cross-attention, feed-forward."""
 
-from typing import Optional
+from typing import Optional, Tuple, Union
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmvlforge.models.layers.attention import Attention, init_linear
-
-# Gains of the last map of each part, where no pre-trained weights replace them. A layer starts near the identity, so
-# that tokens keep their difference; but the other modality is heard from the first step, for what a token and a picture
-# mean together cannot be learnt from a whisper.
-RESIDUAL_GAIN, CROSS_GAIN = 0.3, 1.5
 
 
 class TransformerLayer(nn.Module):
@@ -20,6 +15,10 @@ class TransformerLayer(nn.Module):
     x = LN(x + SelfAttention(x)); x = LN(x + CrossAttention(x, memory)); x = LN(x + FFN(x)). It is the layer of METER's
     and this paper's modality interaction (Eq. 2-3) and, since the cross-attention is passed over without a memory, of
     ViLEM's text encoder.
+
+    The gains scale the last map of each part at the start, where no pre-trained weights replace it. A layer starts near
+    the identity, so that tokens keep their difference; but the other modality is heard from the first step, for what a
+    token and a picture mean together cannot be learnt from a whisper.
 
     Args:
         embed_dims: Channels C.
@@ -30,6 +29,8 @@ class TransformerLayer(nn.Module):
         drop: Dropout after each part.
         attn_drop: Dropout on the attention weights.
         norm_eps: Epsilon of the layer norms. BERT's is 1e-12, RoBERTa's 1e-5.
+        residual_gain: Gain of the self-attention's and the feed-forward part's last map.
+        cross_gain: Gain of the cross-attention's last map.
         with_cp: Recompute the layer in the backward pass (gradient checkpointing): less memory, more time.
     """
 
@@ -43,17 +44,19 @@ class TransformerLayer(nn.Module):
         drop: float = 0.1,
         attn_drop: float = 0.1,
         norm_eps: float = 1e-12,
+        residual_gain: float = 0.3,
+        cross_gain: float = 1.5,
         with_cp: bool = False,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self.self_attn = Attention(embed_dims, num_heads, attn_drop=attn_drop, out_gain=RESIDUAL_GAIN)
+        self.self_attn = Attention(embed_dims, num_heads, attn_drop=attn_drop, out_gain=residual_gain)
         self.self_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         if cross_attention:
-            self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop, CROSS_GAIN)
+            self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop, cross_gain)
             self.cross_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.fc1 = init_linear(nn.Linear(embed_dims, ffn_dims))
-        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims), RESIDUAL_GAIN)
+        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims), residual_gain)
         self.ffn_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.drop = nn.Dropout(drop)
 
@@ -63,7 +66,8 @@ class TransformerLayer(nn.Module):
         mask: Optional[Tensor] = None,
         memory: Optional[Tensor] = None,
         memory_mask: Optional[Tensor] = None,
-    ) -> Tensor:
+        return_attention: bool = False,
+    ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
         """Run the layer.
 
         Args:
@@ -71,18 +75,22 @@ class TransformerLayer(nn.Module):
             mask: True at the real tokens of ``x``, bool ``(B, N)``; None if all are.
             memory: Tokens of the other modality ``(B, M, C')``; None leaves the cross-attention out.
             memory_mask: True at the real tokens of ``memory``, bool ``(B, M)``; None if all are.
+            return_attention: Return the weights of the cross-attention ``(B, heads, N, M)`` too; needs a memory.
 
         Returns:
             ``(B, N, C)``.
         """
         if self.with_cp and self.training:
-            return checkpoint(self._forward, x, mask, memory, memory_mask, use_reentrant=False)
-        return self._forward(x, mask, memory, memory_mask)
+            return checkpoint(self._forward, x, mask, memory, memory_mask, return_attention, use_reentrant=False)
+        return self._forward(x, mask, memory, memory_mask, return_attention)
 
-    def _forward(
-        self, x: Tensor, mask: Optional[Tensor], memory: Optional[Tensor], memory_mask: Optional[Tensor]
-    ) -> Tensor:
+    def _forward(self, x, mask, memory, memory_mask, return_attention):
         x = self.self_norm(x + self.drop(self.self_attn(x, x, mask)))
+        weights = None
         if memory is not None:
-            x = self.cross_norm(x + self.drop(self.cross_attn(x, memory, memory_mask)))
-        return self.ffn_norm(x + self.drop(self.fc2(F.gelu(self.fc1(x)))))
+            heard = self.cross_attn(x, memory, memory_mask, return_attention)
+            if return_attention:
+                heard, weights = heard
+            x = self.cross_norm(x + self.drop(heard))
+        x = self.ffn_norm(x + self.drop(self.fc2(F.gelu(self.fc1(x)))))
+        return (x, weights) if return_attention else x

@@ -3,13 +3,14 @@
 from mmvlforge.models.weights.clip_pretrained import CLIPPretrained
 from mmvlforge.models.weights.conversion import Converted, convert
 from mmvlforge.models.weights.hf_pretrained import HFPretrained
-from mmvlforge.models.weights.key_maps import clip_vit_names, hf_text_names, meter_names
+from mmvlforge.models.weights.key_maps import bert_names, clip_vit_names, hf_text_names, meter_names
 from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
 
 __all__ = [
     'CLIPPretrained',
     'Converted',
     'HFPretrained',
+    'bert_names',
     'clip_vit_names',
     'convert',
     'hf_text_names',

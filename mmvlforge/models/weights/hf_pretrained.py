@@ -5,7 +5,6 @@ from pathlib import Path
 from torch import nn
 
 from mmvlforge.models.weights.conversion import load_into
-from mmvlforge.models.weights.key_maps import hf_text_names
 from mmvlforge.models.weights.reading import read_hf_weights, read_json
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 
@@ -27,7 +26,7 @@ _FIELDS = (
 
 @WEIGHT_INITIALIZERS.register_module()
 class HFPretrained:
-    """Load a RoBERTa or BERT folder (``config.json`` and weights) into an HFTextEncoder.
+    """Load a RoBERTa or BERT folder (``config.json`` and weights) into HFTextEncoder or BertTextEncoder.
 
     Heads and the pooler are left out.
 
@@ -46,10 +45,10 @@ class HFPretrained:
                 does not fit, or no key does.
         """
         theirs = read_json(Path(self.folder).expanduser() / 'config.json')
-        ours = module.model.config.to_dict()
+        ours = module.hf_config
         differ = [f for f in _FIELDS if f in theirs and theirs[f] != ours.get(f)]
         if differ:
             rows = '; '.join(f'{f} is {theirs[f]!r} in the folder, {ours.get(f)!r} in the config' for f in differ)
             raise ValueError(f'{self.folder}: not the model of the config: {rows}')
         state_dict = read_hf_weights(self.folder)
-        load_into(module, state_dict, hf_text_names(state_dict), str(self.folder))
+        load_into(module, state_dict, module.hf_names(state_dict), str(self.folder))

@@ -20,22 +20,28 @@ _CLIP_VIT = [
     (r'transformer\.resblocks\.(\d+)\.mlp\.c_proj\.(weight|bias)', r'layers.\1.ffn.layers.1.\2'),
 ]
 
+_BERT_EMBEDDINGS = [
+    (r'(word|position)_embeddings\.weight', r'\1_embed.weight'),
+    (r'token_type_embeddings\.weight', r'type_embed.weight'),
+    (r'LayerNorm\.(weight|bias)', r'norm.\1'),
+]
+
 _METER_NECK = [
     (r'token_type_embeddings\.weight', r'modality_embed'),  # row 0 text, row 1 image on both sides
     (r'cross_modal_(text|image)_transform\.(weight|bias)', r'\1_transform.\2'),
 ]
 
-_LAYER = r'cross_modal_(text|image)_layers\.(\d+)\.'
-_METER_LAYERS = [
-    (_LAYER + r'attention\.self\.(query|key|value)\.(weight|bias)', r'\1_layers.\2.self_attn.\3.\4'),
-    (_LAYER + r'attention\.output\.dense\.(weight|bias)', r'\1_layers.\2.self_attn.out.\3'),
-    (_LAYER + r'attention\.output\.LayerNorm\.(weight|bias)', r'\1_layers.\2.self_norm.\3'),
-    (_LAYER + r'crossattention\.self\.(query|key|value)\.(weight|bias)', r'\1_layers.\2.cross_attn.\3.\4'),
-    (_LAYER + r'crossattention\.output\.dense\.(weight|bias)', r'\1_layers.\2.cross_attn.out.\3'),
-    (_LAYER + r'crossattention\.output\.LayerNorm\.(weight|bias)', r'\1_layers.\2.cross_norm.\3'),
-    (_LAYER + r'intermediate\.dense\.(weight|bias)', r'\1_layers.\2.fc1.\3'),
-    (_LAYER + r'output\.dense\.(weight|bias)', r'\1_layers.\2.fc2.\3'),
-    (_LAYER + r'output\.LayerNorm\.(weight|bias)', r'\1_layers.\2.ffn_norm.\3'),
+# A layer of BERT in Hugging Face's names, with or without cross-attention → TransformerLayer.
+_BERT_LAYER = [
+    (r'attention\.self\.(query|key|value)\.(weight|bias)', r'self_attn.\1.\2'),
+    (r'attention\.output\.dense\.(weight|bias)', r'self_attn.out.\1'),
+    (r'attention\.output\.LayerNorm\.(weight|bias)', r'self_norm.\1'),
+    (r'crossattention\.self\.(query|key|value)\.(weight|bias)', r'cross_attn.\1.\2'),
+    (r'crossattention\.output\.dense\.(weight|bias)', r'cross_attn.out.\1'),
+    (r'crossattention\.output\.LayerNorm\.(weight|bias)', r'cross_norm.\1'),
+    (r'intermediate\.dense\.(weight|bias)', r'fc1.\1'),
+    (r'output\.dense\.(weight|bias)', r'fc2.\1'),
+    (r'output\.LayerNorm\.(weight|bias)', r'ffn_norm.\1'),
 ]
 
 
@@ -46,6 +52,19 @@ def _rename(keys: Iterable[str], rules: list, old_prefix: str, new_prefix: str) 
             match = re.fullmatch(re.escape(old_prefix) + pattern, key)
             if match:
                 names[key] = new_prefix + match.expand(name)
+    return names
+
+
+def _rename_layers(keys: Iterable[str], layer: str, name: str) -> Dict[str, str]:
+    """Rename BERT layers: ``layer`` matches what stands before a layer's own names, ``name`` is to stand there."""
+    names = {}
+    for key in keys:
+        match = re.match(layer, key)
+        if match:
+            own = key[match.end() :]
+            renamed = _rename([own], _BERT_LAYER, '', match.expand(name))
+            if own in renamed:
+                names[key] = renamed[own]
     return names
 
 
@@ -74,6 +93,15 @@ def hf_text_names(keys: Iterable[str]) -> Dict[str, str]:
     return names
 
 
+def bert_names(keys: Iterable[str]) -> Dict[str, str]:
+    """BERT of Hugging Face, with or without a head or cross-attention → BertTextEncoder."""
+    # The names of HFTextEncoder are Hugging Face's own, the oldest spellings done away with.
+    plain = {name: key for key, name in hf_text_names(keys).items()}
+    names = _rename(plain, _BERT_EMBEDDINGS, 'model.embeddings.', '')
+    names.update(_rename_layers(plain, r'model\.encoder\.layer\.(\d+)\.', r'layers.\1.'))
+    return {plain[name]: ours for name, ours in names.items()}
+
+
 def meter_names(keys: Iterable[str], cross_layers: bool = True) -> Dict[str, str]:
     """METER → ManipulationDetector. METER's heads and poolers have no place.
 
@@ -85,5 +113,7 @@ def meter_names(keys: Iterable[str], cross_layers: bool = True) -> Dict[str, str
     names = _rename(keys, _CLIP_VIT, 'vit_model.visual.', 'image_encoder.backbone.')
     text = {key.removeprefix('text_transformer.'): key for key in keys if key.startswith('text_transformer.')}
     names.update({text[key]: 'text_encoder.' + name for key, name in hf_text_names(text).items()})
-    names.update(_rename(keys, _METER_NECK + (_METER_LAYERS if cross_layers else []), '', 'neck.'))
+    names.update(_rename(keys, _METER_NECK, '', 'neck.'))
+    if cross_layers:
+        names.update(_rename_layers(keys, r'cross_modal_(text|image)_layers\.(\d+)\.', r'neck.\1_layers.\2.'))
     return names

@@ -1,0 +1,150 @@
+"""Two encoders, one space (Section 3.1 of the ViLEM paper)."""
+
+from itertools import accumulate
+from typing import Dict, List, Optional, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel, initialize
+from torch import Tensor, nn
+
+from mmvlforge.models.layers.attention import init_linear
+from mmvlforge.models.momentum_copy import MomentumCopy
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import CaptionTargets, ImageFeatures, RetrievalFeatures, VLDataSample, VLInputs
+
+
+@MODELS.register_module()
+class DualEncoder(BaseModel):
+    """Contrastive learning with momentum encoders and queues: the baseline, and the base of ViLEM.
+
+    [CLS] features h^v, h^t, linear maps to z^v, z^t, both scaled to length 1. In training the momentum encoders follow
+    before they encode the batch, once for each step of the optimiser: with accumulated gradients only the first batch
+    of a step moves them, since the weights have not moved for the others.
+
+    B pairs, D channels of the shared space.
+
+    Args:
+        image_encoder: f^v; reads VLInputs, returns ImageFeatures.
+        text_encoder: f^t; reads VLInputs, returns ``(B, L, C_t)``.
+        contrastive_head: L_align; owns the queues. None for a model that only retrieves: it has no momentum encoders.
+        image_dims: C_v.
+        text_dims: C_t.
+        embed_dims: D; the paper does not say, 256 as in ALBEF.
+        momentum: m of Eq. 1-2.
+        momentum_features: Retrieve with the momentum encoders.
+        data_preprocessor: Defaults to ``VLDataPreprocessor`` as it stands.
+        init_cfg: How to start, applied after the encoders' own; the momentum encoders then equal the encoders.
+    """
+
+    def __init__(
+        self,
+        image_encoder: dict,
+        text_encoder: dict,
+        contrastive_head: Optional[dict] = None,
+        image_dims: int = 768,
+        text_dims: int = 768,
+        embed_dims: int = 256,
+        momentum: float = 0.995,
+        momentum_features: bool = False,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        # Built here: BaseModel would look in MMEngine's own registry, which needs a default scope.
+        super().__init__(MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')))
+        self.start_cfg = init_cfg
+        self.image_encoder = MODELS.build(image_encoder)
+        self.text_encoder = MODELS.build(text_encoder)
+        self.image_proj = init_linear(nn.Linear(image_dims, embed_dims))
+        self.text_proj = init_linear(nn.Linear(text_dims, embed_dims))
+        self.contrastive_head = MODELS.build(contrastive_head) if contrastive_head else None
+        names = ('image_encoder', 'text_encoder', 'image_proj', 'text_proj') if contrastive_head else ()
+        self.momentum = MomentumCopy(self, names, momentum)
+        self.momentum_features = momentum_features
+
+    def init_weights(self) -> None:
+        """Initialise the parts, load ``init_cfg`` over them, and let the momentum encoders begin there."""
+        super().init_weights()
+        if self.start_cfg:
+            initialize(self, self.start_cfg)
+        self.momentum.restart(self)
+
+    def extract_feat(self, inputs: VLInputs, momentum: bool = False) -> RetrievalFeatures:
+        """Encode pictures and captions, whose numbers may differ.
+
+        Args:
+            inputs: The batch.
+            momentum: Use the momentum encoders.
+        """
+        net = self.momentum if momentum else self
+        return RetrievalFeatures(
+            project_image(net, net.image_encoder(inputs)), project_text(net, net.text_encoder(inputs))
+        )
+
+    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> Dict[str, Tensor]:
+        """L_align of one batch."""
+        return self.align(self.image_encoder(inputs), inputs, targets)
+
+    def align(self, image: ImageFeatures, inputs: VLInputs, targets: CaptionTargets, **hard) -> Dict[str, Tensor]:
+        """L_align of encoded pictures.
+
+        Args:
+            image: The pictures' features.
+            inputs: The batch.
+            targets: Its image ids.
+            **hard: Further negatives, as in ``ContrastiveHead.loss``.
+        """
+        features = RetrievalFeatures(project_image(self, image), project_text(self, self.text_encoder(inputs)))
+        return self.contrastive_head.loss(features, self.momentum_keys(inputs), targets.image_ids, **hard)
+
+    @torch.no_grad()
+    def momentum_keys(self, inputs: VLInputs) -> RetrievalFeatures:
+        """Move the momentum encoders (Eq. 1-2), then encode with them."""
+        if self.image_proj.weight.grad is None:  # else gradients accumulate
+            self.momentum.follow(self)
+        return self.extract_feat(inputs, momentum=True)
+
+    def predict(self, inputs: VLInputs, data_samples: List[VLDataSample]) -> List[VLDataSample]:
+        """Fill ``pred_image_feats`` and ``pred_text_feats`` of each group of pictures and captions."""
+        features = self.extract_feat(inputs, self.momentum_features)
+        for name, rows, count in (('image', features.image, 'num_images'), ('text', features.text, 'num_captions')):
+            ends = list(accumulate(getattr(sample, count) for sample in data_samples))
+            for sample, part in zip(data_samples, rows.cpu().tensor_split(ends[:-1])):
+                setattr(sample, f'pred_{name}_feats', part.clone())
+        return data_samples
+
+    def forward(
+        self,
+        inputs: VLInputs,
+        targets: Optional[CaptionTargets] = None,
+        data_samples: Optional[List[VLDataSample]] = None,
+        mode: str = 'tensor',
+    ) -> Union[RetrievalFeatures, Dict[str, Tensor], List[VLDataSample]]:
+        """Run the model.
+
+        Args:
+            inputs: The batch. To train it holds one caption for each picture.
+            targets: Its image ids; needed for ``mode='loss'``.
+            data_samples: Its records; needed for ``mode='predict'``, which fills their ``pred_*`` fields.
+            mode: ``'loss'`` returns the weighted losses, ``'predict'`` the records, ``'tensor'`` the features.
+
+        Raises:
+            ValueError: Unknown ``mode``.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, targets)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.extract_feat(inputs, self.momentum_features)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+
+def project_image(net: nn.Module, image: ImageFeatures) -> Tensor:
+    """z^v by the map of ``net``, in float32 ``(B, D)``."""
+    return F.normalize(net.image_proj(image.cls).float(), dim=-1)
+
+
+def project_text(net: nn.Module, tokens: Tensor) -> Tensor:
+    """z^t of tokens ``(B, L, C_t)`` by the map of ``net``, in float32 ``(B, D)``."""
+    return F.normalize(net.text_proj(tokens[:, 0]).float(), dim=-1)

@@ -1,0 +1,152 @@
+"""BERT as text encoder, with cross-attention in its first layers."""
+
+from itertools import zip_longest
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmvlforge.models.layers import TransformerLayer
+from mmvlforge.models.weights.key_maps import bert_names
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import VLInputs
+
+
+@MODELS.register_module()
+class BertTextEncoder(BaseModule):
+    """f^t of the ViLEM paper: a bidirectional BERT whose first layers own a cross-attention to the picture.
+
+    Called with the batch alone it is BERT itself. ViLEM stops it after M_1 layers and lets it see the picture, in one
+    of two ways: a vector added to each word embedding (Section 3.2.2), or patches read by each layer (Section 3.2.3).
+
+    B captions, L tokens, N patches, C channels. Defaults are bert-base-uncased's.
+
+    Args:
+        vocab_size: Tokens of the vocabulary.
+        embed_dims: Channels C.
+        num_layers: Layers M.
+        num_heads: Attention heads.
+        ffn_dims: Hidden channels of the feed-forward parts.
+        max_length: Longest caption, in tokens.
+        num_cross_layers: The first so many layers own a cross-attention (M_1 where ViLEM's local path is used).
+        memory_dims: Channels of the patches; None for C.
+        drop: Dropout after the embeddings and after each part of a layer.
+        attn_drop: Dropout on attention weights.
+        residual_gain: As in TransformerLayer.
+        cross_gain: As in TransformerLayer.
+        with_cp: Gradient checkpointing of every layer.
+        init_cfg: How to start, for example ``dict(type='HFPretrained', folder=...)``; a cross-attention that the folder
+            does not have keeps its random start.
+
+    Raises:
+        ValueError: More layers with cross-attention than layers.
+    """
+
+    hf_names = staticmethod(bert_names)
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        embed_dims: int = 768,
+        num_layers: int = 12,
+        num_heads: int = 12,
+        ffn_dims: int = 3072,
+        max_length: int = 512,
+        num_cross_layers: int = 0,
+        memory_dims: Optional[int] = None,
+        drop: float = 0.1,
+        attn_drop: float = 0.1,
+        residual_gain: float = 0.3,
+        cross_gain: float = 1.5,
+        with_cp: bool = False,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if num_cross_layers > num_layers:
+            raise ValueError(f'num_cross_layers must be at most num_layers {num_layers}, got {num_cross_layers}')
+        self.num_cross_layers = num_cross_layers
+        self.word_embed = nn.Embedding(vocab_size, embed_dims)
+        self.position_embed = nn.Embedding(max_length, embed_dims)
+        self.type_embed = nn.Embedding(2, embed_dims)  # BERT's two segments; a caption is the first
+        for embedding in (self.word_embed, self.position_embed, self.type_embed):
+            nn.init.normal_(embedding.weight, std=0.02)
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-12)
+        self.drop = nn.Dropout(drop)
+        self.layers = nn.ModuleList(
+            TransformerLayer(
+                embed_dims,
+                num_heads,
+                ffn_dims,
+                cross_attention=index < num_cross_layers,
+                memory_dims=memory_dims,
+                drop=drop,
+                attn_drop=attn_drop,
+                residual_gain=residual_gain,
+                cross_gain=cross_gain,
+                with_cp=with_cp,
+            )
+            for index in range(num_layers)
+        )
+
+    @property
+    def hf_config(self) -> dict:
+        """The fields by which Hugging Face would describe this model."""
+        layer = self.layers[0]
+        return dict(
+            model_type='bert',
+            vocab_size=self.word_embed.num_embeddings,
+            hidden_size=self.word_embed.embedding_dim,
+            num_hidden_layers=len(self.layers),
+            num_attention_heads=layer.self_attn.num_heads,
+            intermediate_size=layer.fc1.out_features,
+            hidden_act='gelu',
+            layer_norm_eps=self.norm.eps,
+            max_position_embeddings=self.position_embed.num_embeddings,
+            type_vocab_size=self.type_embed.num_embeddings,
+            pad_token_id=0,
+        )
+
+    def forward(
+        self,
+        inputs: VLInputs,
+        num_layers: Optional[int] = None,
+        shift: Optional[Tensor] = None,
+        memory: Sequence[Tensor] = (),
+        return_attention: bool = False,
+    ) -> Union[Tensor, Tuple[Tensor, List[Tensor]]]:
+        """Encode ``inputs.input_ids``.
+
+        Args:
+            inputs: The batch.
+            num_layers: Stop after so many layers; None for all.
+            shift: Added to every word embedding, as the first layer receives them ``(B, C)``.
+            memory: Patches for the first layers to read, one ``(B, N, C')`` a layer.
+            return_attention: Return the cross-attention's weights too, one ``(B, heads, L, N)`` for each memory. They
+                take part in the gradients, as Grad-CAM needs it.
+
+        Returns:
+            ``(B, L, C)``.
+
+        Raises:
+            ValueError: More memories than layers with a cross-attention.
+        """
+        if len(memory) > self.num_cross_layers:
+            raise ValueError(f'{len(memory)} memories for num_cross_layers {self.num_cross_layers}')
+        ids = inputs.input_ids
+        x = self.word_embed(ids) + self.position_embed.weight[: ids.shape[1]] + self.type_embed.weight[0]
+        x = self.drop(self.norm(x))
+        if shift is not None:
+            x = x + shift[:, None]
+        maps = []
+        for layer, patches in zip_longest(self.layers[:num_layers], memory):
+            if patches is not None and return_attention:
+                x, weights = layer(x, inputs.attention_mask, patches, return_attention=True)
+                maps.append(weights)
+            else:
+                x = layer(x, inputs.attention_mask, patches)
+        return (x, maps) if return_attention else x
+
+    def word_logits(self, tokens: Tensor) -> Tensor:
+        """Compare tokens ``(..., C)`` with every word embedding: ``(..., vocab_size)``."""
+        return F.linear(tokens, self.word_embed.weight)

@@ -1,0 +1,51 @@
+"""Convolutions, then transformer layers: a small image encoder with several levels."""
+
+from typing import Optional
+
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmvlforge.models.layers import TransformerLayer
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import ImageFeatures, VLInputs
+
+
+@MODELS.register_module()
+class HybridImageEncoder(BaseModule):
+    """Transformer layers over the tokens of another encoder, the patches of every layer being a level.
+
+    The mini configs put convolutions below, which learn from nothing in minutes.
+
+    Args:
+        stem: An image encoder that returns ``(B, 1 + N, C)``, [CLS] first, such as ConvImageEncoder.
+        embed_dims: Channels C.
+        num_layers: Layers, and levels.
+        num_heads: Attention heads.
+        ffn_dims: Hidden channels of the feed-forward parts.
+        drop: Dropout after each part of a layer and on attention weights.
+        init_cfg: As in MMEngine.
+    """
+
+    def __init__(
+        self,
+        stem: dict,
+        embed_dims: int,
+        num_layers: int,
+        num_heads: int,
+        ffn_dims: int,
+        drop: float = 0.0,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.stem = MODELS.build(stem)
+        self.layers = nn.ModuleList(
+            TransformerLayer(embed_dims, num_heads, ffn_dims, drop=drop, attn_drop=drop) for _ in range(num_layers)
+        )
+
+    def forward(self, inputs: VLInputs) -> ImageFeatures:
+        """Encode ``inputs.images``."""
+        tokens, levels = self.stem(inputs), []
+        for layer in self.layers:
+            tokens = layer(tokens)
+            levels.append(tokens[:, 1:])
+        return ImageFeatures(tokens[:, 0], tuple(levels))

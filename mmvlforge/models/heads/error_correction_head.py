@@ -1,0 +1,58 @@
+"""What the wrong words should have been."""
+
+from typing import Callable, Dict
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmvlforge.models.layers.attention import init_linear
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import IGNORE, EditedText
+
+
+@MODELS.register_module()
+class ErrorCorrectionHead(BaseModule):
+    """Error correction P_cor (Eq. 9 of the ViLEM paper): BERT's head of masked language modelling.
+
+    Dense, GELU, LayerNorm, then the text encoder's word embeddings as decoder, plus a bias. L_cor is the mean over the
+    batch's edited tokens, 0 without any.
+
+    Args:
+        in_dims: Channels C.
+        vocab_size: Tokens of the vocabulary.
+        max_edits: Most edits of one caption. The loss works out so many rows of the vocabulary for each of them,
+            whatever their true number, which the host would have to wait for.
+        loss_weight: Weight of L_cor beside L_det, 1 in Eq. 10 and 12.
+    """
+
+    def __init__(
+        self, in_dims: int = 768, vocab_size: int = 30522, max_edits: int = 8, loss_weight: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.transform = nn.Sequential(
+            init_linear(nn.Linear(in_dims, in_dims)), nn.GELU(), nn.LayerNorm(in_dims, eps=1e-12)
+        )
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self.max_edits = max_edits
+        self.loss_weight = loss_weight
+
+    def forward(self, tokens: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Logits over the vocabulary ``(..., vocab_size)``.
+
+        Args:
+            tokens: ``(..., C)``.
+            decode: The text encoder's ``word_logits``.
+        """
+        return decode(self.transform(tokens)) + self.bias
+
+    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> Dict[str, Tensor]:
+        """L_cor of tokens ``(B, L, C)``."""
+        is_edit = edited.correction != IGNORE
+        positions = is_edit.int().topk(min(self.max_edits, is_edit.shape[1]), dim=1).indices
+        labels = edited.correction.gather(1, positions)
+        chosen = tokens.gather(1, positions[:, :, None].expand(-1, -1, tokens.shape[2]))
+        logits = self(chosen, decode).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction='sum')
+        return dict(loss_correction=self.loss_weight * loss / (labels != IGNORE).sum().clamp(min=1))
