@@ -27,6 +27,7 @@ setup(
         'onedl-mmpretrain>=1.3',
         'numpy>=2,<2.3',  # mmcv and opencv 4.12
         'pillow>=9.3',
+        'webdataset>=1.0',
     ],
     extras_require={
         'tensorboard': ['tensorboard'],

@@ -1,6 +1,8 @@
 """Annotation files: reading them, and the conventions of their records. Light: no framework is imported."""
 
 from mmvlforge.annotations.annotation_file import read_annotations
+from mmvlforge.annotations.caption_readers import READERS, CaptionRecord, read_captions
+from mmvlforge.annotations.caption_text import clean_caption, has_sides, swap_sides
 from mmvlforge.annotations.dgm4_record import (
     IMAGE_TYPES,
     TEXT_TYPES,
@@ -10,14 +12,22 @@ from mmvlforge.annotations.dgm4_record import (
     dgm4_class_map,
     record_problems,
 )
+from mmvlforge.annotations.packed_records import PackedRecords
 
 __all__ = [
     'IMAGE_TYPES',
+    'READERS',
     'TEXT_TYPES',
+    'CaptionRecord',
     'ClassMap',
+    'PackedRecords',
     'Problem',
     'RecordFormat',
+    'clean_caption',
     'dgm4_class_map',
+    'has_sides',
     'read_annotations',
+    'read_captions',
     'record_problems',
+    'swap_sides',
 ]

@@ -1,8 +1,21 @@
 """Data sets; each is registered under its class name."""
 
 from mmvlforge.datasets import transforms  # registers the transforms that data sets build
+from mmvlforge.datasets.caption_dataset import CaptionDataset
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.dgm4 import DGM4Dataset
+from mmvlforge.datasets.mixed_caption_dataset import MixedCaptionDataset
+from mmvlforge.datasets.retrieval_dataset import RetrievalDataset
 from mmvlforge.datasets.seeded_dataset import SeededDataset
+from mmvlforge.datasets.web_caption_dataset import WebCaptionDataset
 
-__all__ = ['DGM4Dataset', 'SeededDataset', 'transforms', 'vl_collate']
+__all__ = [
+    'CaptionDataset',
+    'DGM4Dataset',
+    'MixedCaptionDataset',
+    'RetrievalDataset',
+    'SeededDataset',
+    'WebCaptionDataset',
+    'transforms',
+    'vl_collate',
+]

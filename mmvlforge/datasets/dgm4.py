@@ -17,7 +17,6 @@ from mmvlforge.annotations.dgm4_record import (
     record_problems,
 )
 from mmvlforge.datasets.seeded_dataset import SeededDataset
-from mmvlforge.datasets.transforms.load_image import UnusableImageError
 from mmvlforge.registry import DATASETS, TRANSFORMS
 
 
@@ -65,8 +64,6 @@ class DGM4Dataset(SeededDataset):
     ) -> None:
         if on_bad_record not in ('error', 'skip'):
             raise ValueError(f"on_bad_record must be 'error' or 'skip', got {on_bad_record!r}")
-        if on_bad_record == 'skip' and kwargs.get('test_mode', False):
-            raise ValueError("on_bad_record='skip' would change the evaluation set; it is for training data only")
         self.format = RecordFormat(class_map or dgm4_class_map(real_class), box_field, word_field, check_agreement)
         for name, (image_type, text_type) in self.format.class_map.items():
             if image_type not in image_types or text_type not in text_types:
@@ -76,10 +73,9 @@ class DGM4Dataset(SeededDataset):
                 )
         self.image_types, self.text_types = list(image_types), list(text_types)
         self.on_bad_record = on_bad_record
-        self.unreadable = 0
         self.tokenizer = TRANSFORMS.build(tokenizer)
         metainfo = dict(image_types=tuple(image_types), text_types=tuple(text_types))
-        super().__init__(ann_file=ann_file, metainfo=metainfo, **kwargs)
+        super().__init__(ann_file, skip_bad_pictures=on_bad_record == 'skip', metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> List[dict]:
         """Read, check and translate the annotation file."""
@@ -96,7 +92,8 @@ class DGM4Dataset(SeededDataset):
                     "tools/data/check_dgm4.py lists all bad records; on_bad_record='skip' leaves them out."
                 )
         if dropped:
-            self._warn(f'{self.ann_file}: skipped {sum(dropped.values())} unusable records: {dict(dropped)}')
+            message = f'{self.ann_file}: skipped {sum(dropped.values())} unusable records: {dict(dropped)}'
+            print_log(message, logger='current', level=logging.WARNING)
         if not data_list:
             raise ValueError(f'{self.ann_file} holds no usable record')
         return data_list
@@ -115,23 +112,6 @@ class DGM4Dataset(SeededDataset):
             fake_words=list(record[self.format.word_field]) if self.format.word_field else None,
         )
 
-    def prepare_data(self, idx: int) -> Optional[dict]:
-        """Tokenise and transform item ``idx``; None (which fetches another) for an unusable picture to skip."""
-        try:
-            return super().prepare_data(idx)
-        except UnusableImageError as error:
-            info = self.get_data_info(idx)
-            where = f'{self.ann_file}, record {info["index"]}: picture {info["img_path"]} {error}'
-            if self.on_bad_record == 'error':
-                raise ValueError(where) from error
-            self.unreadable += 1
-            self._warn(f'skipped unusable picture {self.unreadable} of this worker: {where}')
-            return None
-
     def get_data_info(self, idx: int) -> dict:
         """Record ``idx`` with its tokens."""
         return self.tokenizer(super().get_data_info(idx))
-
-    @staticmethod
-    def _warn(message: str) -> None:
-        print_log(message, logger='current', level=logging.WARNING)

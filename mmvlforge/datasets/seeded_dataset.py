@@ -1,33 +1,51 @@
 """Data sets whose augmentation depends on nothing but seed, epoch and index."""
 
-import random
+from typing import Optional
 
-import numpy as np
-import torch
 from mmengine.dataset import BaseDataset
+
+from mmvlforge.datasets.epoch_seed import EpochSeed
+from mmvlforge.datasets.picture_counts import PictureCounts
+from mmvlforge.datasets.transforms.load_image import UnusableImageError
 
 
 class SeededDataset(BaseDataset):
-    """A data set that seeds ``random`` and ``numpy.random`` anew before each item.
+    """A data set that seeds ``random`` and ``numpy.random`` anew before each item, and knows of unusable pictures.
 
     A resumed run then sees the same augmented samples as an uninterrupted one, whatever the number of workers and
-    also when workers outlive an epoch (``persistent_workers``): seed and epoch lie in shared memory. Until
-    :meth:`seed_epoch` is called (by ``EpochSeedHook``) nothing is seeded.
+    also when workers outlive an epoch (``persistent_workers``). Until :meth:`seed_epoch` is called (by
+    ``EpochSeedHook``) nothing is seeded.
+
+    Args:
+        ann_file: Annotation file; error messages name it.
+        skip_bad_pictures: Replace an unusable picture's item by another one and count it in ``pictures``, instead of
+            stopping. Only training data may skip: an evaluation set is whole or wrong.
+        **kwargs: As :class:`mmengine.dataset.BaseDataset`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
-        self._seed_and_epoch = torch.full((2,), -1, dtype=torch.int64).share_memory_()
-        super().__init__(*args, **kwargs)
+    def __init__(self, ann_file: str = '', skip_bad_pictures: bool = False, **kwargs) -> None:
+        if skip_bad_pictures and kwargs.get('test_mode', False):
+            raise ValueError('skipping pictures would change the evaluation set; it is for training data only')
+        self.skip_bad_pictures = skip_bad_pictures
+        self.pictures = PictureCounts()
+        self.epoch_seed = EpochSeed()
+        super().__init__(ann_file=ann_file, **kwargs)
 
     def seed_epoch(self, seed: int, epoch: int) -> None:
         """Announce the epoch (0-based) that is about to be read."""
-        self._seed_and_epoch.copy_(torch.tensor([seed, epoch]))
+        self.epoch_seed.announce(seed, epoch)
 
-    def prepare_data(self, idx: int):
-        """Run the pipeline on item ``idx`` with its own random state."""
-        seed, epoch = self._seed_and_epoch.tolist()
-        if epoch >= 0:
-            state = np.random.SeedSequence((seed, epoch, idx)).generate_state(2)
-            np.random.seed(state[0])
-            random.seed(int(state[1]))
-        return super().prepare_data(idx)
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        """Run the pipeline on item ``idx`` with its own random state; None, which fetches another, to skip it."""
+        self.epoch_seed.seed_item(idx)
+        try:
+            item = super().prepare_data(idx)
+        except UnusableImageError as error:
+            info = self.get_data_info(idx)
+            problem = f'{self.ann_file}, record {info.get("row", info["index"])}: picture {error}'
+            if not self.skip_bad_pictures:
+                raise ValueError(problem) from error
+            self.pictures.add(problem)
+            return None
+        self.pictures.add()
+        return item

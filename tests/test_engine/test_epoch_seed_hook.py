@@ -123,7 +123,7 @@ def test_without_the_hook_nothing_is_seeded():
 def test_wrapped_datasets_are_reached(wrap):
     inner = ToyDataset()
     first = one_epoch(wrap(inner), epoch=1)
-    assert inner._seed_and_epoch.tolist() == [0, 1]
+    assert inner.epoch_seed.get() == (0, 1)
     assert one_epoch(wrap(ToyDataset()), epoch=1) == first
     assert one_epoch(wrap(ToyDataset()), epoch=2) != first
 

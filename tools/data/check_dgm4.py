@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 
 from mmvlforge.annotations.annotation_file import read_annotations
 from mmvlforge.annotations.dgm4_record import Problem, RecordFormat, dgm4_class_map, record_problems
-from mmvlforge.datasets.transforms.load_image import LoadImage, UnusableImageError
+from mmvlforge.datasets.transforms.load_image import UnusableImageError, decode_image, read_image
 from mmvlforge.registry import DATASETS
 
 Problems = Dict[int, List[Problem]]
@@ -58,10 +58,9 @@ def picture_size(path: str) -> Union[Tuple[int, int], Problem]:
     if not os.path.exists(path):
         return Problem('missing image', 'image', f'{path} does not exist')
     try:
-        height, width = LoadImage().transform(dict(img_path=path, box=[]))['ori_shape']
+        return decode_image(read_image(path), path)[1]
     except UnusableImageError as error:
-        return Problem('unreadable image', 'image', f'{path} {error}')
-    return width, height
+        return Problem('unreadable image', 'image', str(error))
 
 
 def picture_sizes(paths: List[str], workers: int) -> Dict[str, Union[Tuple[int, int], Problem]]:

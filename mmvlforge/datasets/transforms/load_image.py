@@ -23,6 +23,55 @@ class UnusableImageError(ValueError):
     """A picture that is missing, cannot be decoded or does not hold its box."""
 
 
+def read_image(path: str) -> bytes:
+    """The file's bytes. Raises UnusableImageError."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except OSError as error:
+        raise UnusableImageError(f'{path} cannot be read: {error}') from error
+
+
+def decode_image(
+    data: bytes, name: str, target_size: Optional[Tuple[int, int]] = None
+) -> Tuple[np.ndarray, Tuple[int, int]]:
+    """Decode a picture of any format, a JPEG at 1/2, 1/4 or 1/8 of its size where that covers the target.
+
+    EXIF rotation is ignored, an alpha channel is dropped.
+
+    Args:
+        data: The file's bytes.
+        name: What an error calls the picture.
+        target_size: Width and height in pixels that the network will see; None decodes at full size.
+
+    Returns:
+        The picture, uint8 ``(H, W, 3)`` BGR, and width and height of the stored one.
+
+    Raises:
+        UnusableImageError: The bytes are no whole picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:  # reads the header only
+            img = None
+            # OpenCV decodes the usual JPEG fastest. Pillow knows the other formats, and what is wrong with a file.
+            if image.format == 'JPEG' and image.mode in ('RGB', 'L'):
+                flags = _JPEG_FLAGS[_fraction(image.size, target_size)] | cv2.IMREAD_IGNORE_ORIENTATION
+                img = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            if img is None:
+                img = cv2.cvtColor(np.asarray(image.convert('RGB')), cv2.COLOR_RGB2BGR)
+            return img, image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnusableImageError(f'{name} cannot be read: {error}') from error
+
+
+def _fraction(size: Tuple[int, int], target_size: Optional[Tuple[int, int]]) -> int:
+    """The largest n of 1, 2, 4, 8 such that 1/n of the size still covers the target."""
+    if target_size is None:
+        return 1
+    room = min(size[0] // target_size[0], size[1] // target_size[1])
+    return max(n for n in _JPEG_FLAGS if n == 1 or n <= room)
+
+
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
     """Read a picture of any format as BGR, as OpenMMLab's transforms expect it.
@@ -44,14 +93,10 @@ class LoadImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Decode ``results['img_path']``. Raises UnusableImageError for a missing or broken file or a box outside."""
-        try:
-            with open(results['img_path'], 'rb') as file:
-                data = file.read()
-            img, (width, height) = self._decode(data)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise UnusableImageError(f'cannot be read: {error}') from error
+        path = results['img_path']
+        img, (width, height) = decode_image(read_image(path), path, self.target_size)
         if results['box'] and (results['box'][2] > width or results['box'][3] > height):
-            raise UnusableImageError(f'has {width}x{height} pixels, but the box is {results["box"]}')
+            raise UnusableImageError(f'{path} has {width}x{height} pixels, but the box is {results["box"]}')
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]
@@ -61,22 +106,3 @@ class LoadImage(BaseTransform):
             boxes[:, 1::2] *= img.shape[0] / height
         results['gt_bboxes'] = boxes
         return results
-
-    def _decode(self, data: bytes) -> Tuple[np.ndarray, Tuple[int, int]]:
-        """The BGR picture, and width and height of the stored one."""
-        with Image.open(io.BytesIO(data)) as image:  # reads the header only
-            img = None
-            # OpenCV decodes the usual JPEG fastest. Pillow knows the other formats, and what is wrong with a file.
-            if image.format == 'JPEG' and image.mode in ('RGB', 'L'):
-                flags = _JPEG_FLAGS[self._fraction(*image.size)] | cv2.IMREAD_IGNORE_ORIENTATION
-                img = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-            if img is None:
-                img = cv2.cvtColor(np.asarray(image.convert('RGB')), cv2.COLOR_RGB2BGR)
-            return img, image.size
-
-    def _fraction(self, width: int, height: int) -> int:
-        """The largest n of 1, 2, 4, 8 such that 1/n of the size still covers ``target_size``."""
-        if self.target_size is None:
-            return 1
-        room = min(width // self.target_size[0], height // self.target_size[1])
-        return max(n for n in _JPEG_FLAGS if n == 1 or n <= room)

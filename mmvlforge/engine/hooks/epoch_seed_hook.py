@@ -1,25 +1,14 @@
 """Make every epoch depend on the seed and its number alone."""
 
 import random
-from typing import Iterator
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from torch.utils.data import Dataset
 
-from mmvlforge.datasets import SeededDataset
+from mmvlforge.datasets.nested_datasets import nested_datasets
 from mmvlforge.registry import HOOKS
-
-
-def _seeded_datasets(dataset: Dataset) -> Iterator[SeededDataset]:
-    """The seeded data sets inside any of MMEngine's wrappers."""
-    if isinstance(dataset, SeededDataset):
-        yield dataset
-    for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
-        if inner is not None:
-            yield from _seeded_datasets(inner)
 
 
 @HOOKS.register_module()
@@ -34,7 +23,7 @@ class EpochSeedHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Announce the epoch to the data set."""
-        for dataset in _seeded_datasets(runner.train_dataloader.dataset):
+        for dataset in nested_datasets(runner.train_dataloader.dataset, 'seed_epoch'):
             dataset.seed_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:

@@ -1,0 +1,301 @@
+"""Readers of caption annotations: each format of public image-text sets as one stream of uniform records."""
+
+import csv
+import hashlib
+import json
+import re
+import zlib
+from itertools import count
+from pathlib import Path
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+from urllib.parse import urlsplit
+
+from mmvlforge.annotations.annotation_file import read_annotations
+
+__all__ = ['READERS', 'CaptionRecord', 'read_captions']
+
+
+_BLANK = re.compile(r'\s*')
+
+
+class CaptionRecord(NamedTuple):
+    """One group of pictures and captions.
+
+    Attributes:
+        row: Where in the file: a number from 0, or a name.
+        images: Paths of the pictures, relative to the picture folder.
+        captions: The captions as written, one at least; web sets have empty ones.
+        box: Part of the picture that is meant, ``(x, y, width, height)`` in pixels of the stored picture, or None.
+        extras: What the set's metric needs, by name.
+    """
+
+    row: Union[int, str]
+    images: Tuple[str, ...]
+    captions: Tuple[str, ...]
+    box: Optional[Tuple[float, float, float, float]] = None
+    extras: Dict[str, Union[str, int]] = {}
+
+
+class _Row:
+    """One object of a file, whose fields are taken with their type checked."""
+
+    def __init__(self, path: str, row: Union[int, str], fields: dict) -> None:
+        self.path, self.row, self.fields = path, row, fields
+        if not isinstance(fields, dict):
+            raise ValueError(f'{path}, record {row}: {fields!r:.80} must be a JSON object')
+
+    def error(self, field: str, what: str) -> ValueError:
+        return ValueError(f"{self.path}, record {self.row}, field '{field}': {what}")
+
+    def take(self, field: str, kind, what: str):
+        if field not in self.fields:
+            raise self.error(field, f'is missing; the record has {sorted(self.fields)}')
+        value = self.fields[field]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.error(field, f'{value!r:.80} must be {what}')
+        return value
+
+    def text(self, field: str) -> str:
+        value = self.take(field, str, 'a string with some text')
+        if not value.strip():
+            raise self.error(field, f'{value!r} must be a string with some text')
+        return value
+
+    def caption(self, field: str) -> str:
+        return self.take(field, str, 'a string')
+
+    def captions(self, field: str) -> Tuple[str, ...]:
+        """One caption, or a list of them."""
+        value = self.take(field, (str, list), 'a string or a list of strings')
+        if isinstance(value, str):
+            return (value,)
+        if not value or not all(isinstance(v, str) for v in value):
+            raise self.error(field, f'{value!r:.80} must be a string or a list of strings')
+        return tuple(value)
+
+    def rows(self, field: str) -> Iterator['_Row']:
+        for number, value in enumerate(self.take(field, list, 'a list of objects')):
+            yield _Row(self.path, f"{self.row}, '{field}' {number}", value)
+
+    def box(self, *fields: str) -> Tuple[float, float, float, float]:
+        """From four fields, or from one with four numbers."""
+        if len(fields) == 1:
+            values = self.take(fields[0], list, 'a list [x, y, width, height]')
+        else:
+            values = [self.take(field, (int, float), 'a number') for field in fields]
+        if len(values) != 4 or not all(isinstance(v, (int, float)) for v in values):
+            raise self.error(fields[0], f'{values!r:.80} must be four numbers x, y, width, height')
+        return tuple(values)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding='utf-8')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+
+
+def _object(path: str) -> _Row:
+    try:
+        return _Row(path, 'of the whole file', json.loads(_text(path)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}') from error
+
+
+def _array(path: str) -> Iterator[_Row]:
+    """Objects of a JSON array, parsed one at a time: a file of millions takes no more memory than its text."""
+    text, decode = _text(path), json.JSONDecoder().raw_decode
+    at, mark = _BLANK.match(text).end(), '['
+    for row in count():
+        if text[at : at + 1] != mark:
+            raise ValueError(f'{path}: {text[at : at + 20]!r} before record {row}, where a JSON array has {mark!r}')
+        try:
+            value, at = decode(text, _BLANK.match(text, at + 1).end())
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{path}:{error.lineno}: broken JSON in record {row}: {error.msg}') from error
+        yield _Row(path, row, value)
+        at, mark = _BLANK.match(text, at).end(), ','
+        if text[at : at + 1] == ']':
+            return
+
+
+def _url_file(path: str, row: int, url: str, file_name: str) -> str:
+    """The local file of a web picture; see :func:`read_url_table`."""
+    encoded = url.encode()
+    names = dict(
+        row=row,
+        basename=urlsplit(url).path.rpartition('/')[2],
+        md5=hashlib.md5(encoded, usedforsecurity=False).hexdigest(),
+        crc32=zlib.crc32(encoded),
+    )
+    try:
+        return file_name.format(**names)
+    except (KeyError, ValueError, IndexError) as error:
+        raise ValueError(f'{path}: file_name {file_name!r} must be made of {sorted(names)}: {error!r}') from error
+
+
+def read_karpathy(path: str, split: str) -> Iterator[CaptionRecord]:
+    """``dataset_coco.json`` and ``dataset_flickr30k.json`` of Karpathy's splits, one record an image.
+
+    Args:
+        path: The file, ``images[]: {filename, split, sentences[]: {raw}}``, COCO's with ``filepath``.
+        split: ``'train'`` (with COCO's ``'restval'``), ``'val'`` or ``'test'``.
+    """
+    if split not in ('train', 'val', 'test'):
+        raise ValueError(f"split of a Karpathy file must be 'train', 'val' or 'test', got {split!r}")
+    wanted = ('train', 'restval') if split == 'train' else (split,)
+    for number, image in enumerate(_object(path).rows('images')):
+        image.row = number
+        if image.text('split') in wanted:
+            folder = image.text('filepath') + '/' if 'filepath' in image.fields else ''
+            captions = tuple(sentence.caption('raw') for sentence in image.rows('sentences'))
+            if not captions:
+                raise image.error('sentences', 'is empty')
+            yield CaptionRecord(number, (folder + image.text('filename'),), captions)
+
+
+def read_albef(path: str) -> Iterator[CaptionRecord]:
+    """ALBEF's JSON arrays: ``{image, caption}`` with one caption or a list, and ``bbox`` ``[x, y, w, h]`` to crop."""
+    for record in _array(path):
+        box = record.box('bbox') if record.fields.get('bbox') is not None else None
+        yield CaptionRecord(record.row, (record.text('image'),), record.captions('caption'), box)
+
+
+def read_url_table(path: str, file_name: str, columns: Sequence[str] = ('caption', 'url')) -> Iterator[CaptionRecord]:
+    """The TSV files of CC3M (``caption, url``) and CC12M (``url, caption``), whose pictures lie in a local folder.
+
+    Args:
+        path: The file, without header, a pair a line.
+        file_name: How a picture's local file is named, such as ``'{md5}.jpg'``, from ``{row}`` (line number from 0,
+            ``{row:09d}`` with leading zeros), ``{basename}`` (last part of the url's path), ``{md5}`` (of the url, in
+            hexadecimal digits), ``{crc32}`` (of the url, ``{crc32:08x}`` in hexadecimal digits).
+        columns: Order of the two columns.
+    """
+    if sorted(columns) != ['caption', 'url']:
+        raise ValueError(f"columns must be 'caption' and 'url' in either order, got {tuple(columns)}")
+    with open(path, encoding='utf-8', newline='\n') as file:
+        try:
+            for row, line in enumerate(file):
+                parts = line.rstrip('\r\n').split('\t')
+                if len(parts) != 2:
+                    raise ValueError(f'{path}, record {row}: {line!r:.80} must be two columns, {columns}')
+                record = _Row(path, row, dict(zip(columns, parts)))
+                url, caption = record.text('url'), record.caption('caption')
+                yield CaptionRecord(row, (_url_file(path, row, url, file_name),), (caption,))
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+
+
+def read_sbu(path: str, file_name: str) -> Iterator[CaptionRecord]:
+    """SBU's columns ``{image_urls: [], user_ids: [], captions: []}``; ``file_name`` as in :func:`read_url_table`."""
+    table = _object(path)
+    urls, captions = (table.take(field, list, 'a list') for field in ('image_urls', 'captions'))
+    if len(urls) != len(captions):
+        raise table.error('captions', f'has {len(captions)} entries, image_urls has {len(urls)}')
+    for row, (url, caption) in enumerate(zip(urls, captions)):
+        record = _Row(path, row, dict(image_urls=url, captions=caption))
+        url, caption = record.text('image_urls'), record.caption('captions')
+        yield CaptionRecord(row, (_url_file(path, row, url, file_name),), (caption,))
+
+
+def read_visual_genome(path: str, file_name: str = '{image_id}.jpg') -> Iterator[CaptionRecord]:
+    """Visual Genome's ``region_descriptions.json``: each region is a picture of its own.
+
+    Args:
+        path: The file, ``[{regions: [{image_id, x, y, width, height, phrase}]}]``.
+        file_name: A picture's file; the two folders of Visual Genome share no number and can be merged.
+    """
+    for image in _array(path):
+        for region in image.rows('regions'):
+            name = file_name.format(image_id=region.take('image_id', int, 'a number'))
+            box = region.box('x', 'y', 'width', 'height')
+            yield CaptionRecord(region.row, (name,), (region.caption('phrase'),), box)
+
+
+def read_winoground(path: str, suffix: str = '.png') -> Iterator[CaptionRecord]:
+    """Winoground's ``examples.jsonl``: two pictures and two captions, the first of each belonging together.
+
+    Args:
+        path: The file, ``{image_0, image_1, caption_0, caption_1, collapsed_tag, num_main_preds}`` a line.
+        suffix: What follows ``image_0`` in the picture's file name.
+    """
+    for row, fields in enumerate(read_annotations(path)):
+        record = _Row(path, row, fields)
+        extras = dict(tag=record.text('collapsed_tag'), num_main_preds=record.take('num_main_preds', int, 'a number'))
+        images = tuple(record.text(f'image_{i}') + suffix for i in (0, 1))
+        yield CaptionRecord(row, images, tuple(record.caption(f'caption_{i}') for i in (0, 1)), None, extras)
+
+
+def read_sugarcrepe(path: str) -> Iterator[CaptionRecord]:
+    """SugarCrepe: an image with a true caption and a false one.
+
+    Args:
+        path: Folder with one file a category, ``{idx: {filename, caption, negative_caption}}``.
+    """
+    files = sorted(Path(path).glob('*.json'))
+    if not files:
+        raise ValueError(f'{path}: no *.json in it; SugarCrepe has one file for each category')
+    for file in files:
+        table = _object(str(file))
+        for key, fields in table.fields.items():
+            record = _Row(str(file), key, fields)
+            captions = (record.caption('caption'), record.caption('negative_caption'))
+            extras = dict(category=file.stem)
+            yield CaptionRecord(f'{key} of {file.name}', (record.text('filename'),), captions, None, extras)
+
+
+def read_aro(path: str) -> Iterator[CaptionRecord]:
+    """ARO's Visual Genome relations and attributes: a region with a true caption and a false one.
+
+    The category is ``relation_name``, or for attributes the two of them.
+
+    Args:
+        path: The file, ``[{image_path, bbox_x, bbox_y, bbox_w, bbox_h, true_caption, false_caption, ...}]``.
+    """
+    for record in _array(path):
+        if 'attributes' in record.fields:
+            category = ' '.join(record.captions('attributes'))
+        else:
+            category = record.text('relation_name')
+        captions = (record.caption('true_caption'), record.caption('false_caption'))
+        box = record.box('bbox_x', 'bbox_y', 'bbox_w', 'bbox_h')
+        yield CaptionRecord(record.row, (record.text('image_path'),), captions, box, dict(category=category))
+
+
+def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
+    """The 1k-A test split of MSR-VTT: a video with a sentence.
+
+    Args:
+        path: The file, csv with the header ``key,vid_key,video_id,sentence``.
+        suffix: What follows ``video_id`` in the video's file name.
+    """
+    with open(path, encoding='utf-8', newline='') as file:
+        for row, fields in enumerate(csv.DictReader(file)):
+            record = _Row(path, row, fields)
+            yield CaptionRecord(row, (record.text('video_id') + suffix,), (record.caption('sentence'),))
+
+
+READERS = dict(
+    albef=read_albef,
+    aro=read_aro,
+    karpathy=read_karpathy,
+    msrvtt=read_msrvtt,
+    sbu=read_sbu,
+    sugarcrepe=read_sugarcrepe,
+    url_table=read_url_table,
+    visual_genome=read_visual_genome,
+    winoground=read_winoground,
+)
+
+
+def read_captions(path: str, type: str, **settings) -> Iterator[CaptionRecord]:
+    """Read a file in one of the formats.
+
+    Args:
+        path: The file, or SugarCrepe's folder.
+        type: Name of the format, a key of ``READERS``.
+        **settings: As of that format's reader.
+    """
+    if type not in READERS:
+        raise ValueError(f'reader {type!r} is unknown; choose one of {sorted(READERS)}')
+    return READERS[type](path, **settings)
