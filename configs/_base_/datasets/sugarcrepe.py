@@ -1,0 +1,15 @@
+"""SugarCrepe: captions of COCO's val2017 against plausible false ones."""
+
+_base_ = './caption_cc4m.py'
+
+data_root = 'data/sugarcrepe/'  # data/*.json, and val2017/ of COCO
+sugarcrepe = dict(
+    data_root=data_root,
+    ann_file='data',
+    data_prefix=dict(img_path='val2017'),
+    reader=dict(_delete_=True, type='sugarcrepe'),
+)
+val_dataloader = dict(dataset=sugarcrepe)
+test_dataloader = dict(dataset=sugarcrepe)
+val_evaluator = dict(metrics=[dict(type='PairwiseCaptionMetric', means='prefix')])
+test_evaluator = val_evaluator
