@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmvlforge.models.weights import convert, meter_names
+from mmvlforge.models.weights.checkpoint_files import meta_state_dict, read_config
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
 
@@ -112,9 +114,9 @@ DROPPED = (
 
 
 @pytest.mark.parametrize('tokens', [197, 325])
-def test_names_and_shapes_at_full_size(tool, tokens):
+def test_names_and_shapes_at_full_size(tokens):
     source = {key: torch.empty(shape, device='meta') for key, shape in meter_shapes(tokens=tokens).items()}
-    target = tool.target_state_dict(str(REPO / 'configs' / 'dgm4' / 'dca_imq.py'))
+    target = meta_state_dict(read_config(str(REPO / 'configs' / 'dgm4' / 'dca_imq.py')).model)
 
     converted = convert(source, meter_names(source), target, 'meter')
 
@@ -241,7 +243,7 @@ def test_command_writes_what_load_from_reads(tool, tmp_path, config, capsys):
     assert 'mlm_score.decoder.weight' in printed and 'missing as expected' in printed and 'token_head.query' in printed
     assert 'NOT EXPECTED' not in printed
     torch.load(out, weights_only=True)
-    model = MODELS.build(tool.Config.fromfile(config).model)
+    model = MODELS.build(Config.fromfile(config).model)
     load_checkpoint(model, str(out), map_location='cpu')
     blocks = 'vit_model.visual.transformer.resblocks.1.'
     assert torch.equal(model.image_encoder.backbone.layers[1].attn.qkv.weight, state[blocks + 'attn.in_proj_weight'])

@@ -7,17 +7,12 @@ What is taken over and what is not: docs/weights.md.
 
 import argparse
 import os
-import re
 import sys
-from typing import Dict, Iterable, List, Optional
-
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from typing import List, Optional
 
 from mmvlforge.command_line import run_command
-from mmvlforge.models.weights import convert, meter_names, read_state_dict
-from mmvlforge.registry import MODELS
+from mmvlforge.models.weights import meter_names, read_state_dict
+from mmvlforge.models.weights.checkpoint_files import require_groups, write_converted
 
 _DEFAULT_CONFIG = os.path.join(os.path.dirname(__file__), '..', '..', 'configs', 'dgm4', 'dca_imq.py')
 _GROUPS = [
@@ -50,47 +45,13 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def target_state_dict(config: str) -> Dict[str, torch.Tensor]:
-    """Names and shapes of the config's model; the values are not there (meta device)."""
-    cfg = Config.fromfile(config)
-    if 'model' not in cfg:
-        raise ValueError(f"{config}: no 'model' in this config")
-    init_default_scope(cfg.get('default_scope', 'mmvlforge'))
-    with torch.device('meta'):
-        return MODELS.build(cfg.model).state_dict()
-
-
-def check_meter(keys: Iterable[str], path: str) -> None:
-    """Raise ValueError naming the groups of keys that make a file METER's and are not there."""
-    absent = [group for group in _GROUPS if not any(key.startswith(group) for key in keys)]
-    if absent:
-        raise ValueError(f'{path}: not a METER checkpoint: no keys {", ".join(group + "*" for group in absent)}')
-
-
-def print_keys(title: str, keys: List[str]) -> None:
-    """Print a list of keys, one a line, if there are any."""
-    if keys:
-        print(f'{title}: {len(keys)}')
-        print('\n'.join(f'  {key}' for key in keys))
-
-
 def run(args: argparse.Namespace) -> None:
     """Read, convert, report, write."""
     source = read_state_dict(args.meter, args.unsafe_load, _REMEDY)
-    check_meter(source, args.meter)
+    require_groups(source, _GROUPS, args.meter, 'a METER checkpoint')
     names = meter_names(source, cross_layers=not args.no_cross)
-    converted = convert(source, names, target_state_dict(args.config), args.meter)
-
     left_out = r'(binary|type|box|token)_head\..*' + (r'|neck\.(image|text)_layers\..*' if args.no_cross else '')
-    expected = [name for name in converted.missing if re.fullmatch(left_out, name)]
-    print(f'{len(converted.state_dict)} tensors converted')
-    print_keys('unused keys of METER', converted.unused)
-    print_keys('missing as expected, they start from their own initialisation', expected)
-    print_keys('MISSING, NOT EXPECTED', [name for name in converted.missing if name not in expected])
-
-    os.makedirs(os.path.dirname(args.out) or '.', exist_ok=True)
-    torch.save({'state_dict': converted.state_dict, 'meta': {'source': os.path.basename(args.meter)}}, args.out)
-    print(f'written: {args.out}')
+    write_converted(source, names, args.config, args.meter, args.out, left_out)
 
 
 def main(argv: Optional[List[str]] = None) -> int:

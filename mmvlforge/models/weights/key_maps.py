@@ -20,6 +20,17 @@ _CLIP_VIT = [
     (r'transformer\.resblocks\.(\d+)\.mlp\.c_proj\.(weight|bias)', r'layers.\1.ffn.layers.1.\2'),
 ]
 
+_TIMM_VIT = [
+    (r'(cls_token|pos_embed)', r'\1'),
+    (r'patch_embed\.proj\.(weight|bias)', r'patch_embed.projection.\1'),
+    (r'norm\.(weight|bias)', r'ln1.\1'),
+    (r'blocks\.(\d+)\.norm([12])\.(weight|bias)', r'layers.\1.ln\2.\3'),
+    # Both sides stack query, key and value in this order.
+    (r'blocks\.(\d+)\.attn\.(qkv|proj)\.(weight|bias)', r'layers.\1.attn.\2.\3'),
+    (r'blocks\.(\d+)\.mlp\.fc1\.(weight|bias)', r'layers.\1.ffn.layers.0.0.\2'),
+    (r'blocks\.(\d+)\.mlp\.fc2\.(weight|bias)', r'layers.\1.ffn.layers.1.\2'),
+]
+
 _BERT_EMBEDDINGS = [
     (r'(word|position)_embeddings\.weight', r'\1_embed.weight'),
     (r'token_type_embeddings\.weight', r'type_embed.weight'),
@@ -79,6 +90,11 @@ def clip_vit_names(keys: Iterable[str]) -> Dict[str, str]:
     return _rename(keys, _CLIP_VIT, prefix, 'backbone.')
 
 
+def timm_vit_names(keys: Iterable[str]) -> Dict[str, str]:
+    """Vision transformer of timm or DeiT → ViTImageEncoder and MultiLevelViT, the classifier left out."""
+    return _rename(keys, _TIMM_VIT, '', 'backbone.')
+
+
 def hf_text_names(keys: Iterable[str]) -> Dict[str, str]:
     """RoBERTa or BERT of Hugging Face, with or without a head → HFTextEncoder.
 
@@ -116,4 +132,24 @@ def meter_names(keys: Iterable[str], cross_layers: bool = True) -> Dict[str, str
     names.update(_rename(keys, _METER_NECK, '', 'neck.'))
     if cross_layers:
         names.update(_rename_layers(keys, r'cross_modal_(text|image)_layers\.(\d+)\.', r'neck.\1_layers.\2.'))
+    return names
+
+
+def albef_names(keys: Iterable[str]) -> Dict[str, str]:
+    """ALBEF, pre-trained or fine-tuned for retrieval → DualEncoder and ViLEM.
+
+    Encoders, projections, their momentum copies (``*_m``) and the temperature. Text layers keep their number. ALBEF's
+    cross-attentions lie in its last layers and have a place only where the model has one in the same layer. Queues and
+    the heads for matching and masked words have none.
+    """
+    keys = list(keys)
+    names = {'temp': 'contrastive_head.temperature'}
+    for suffix, prefix in (('', ''), ('_m', 'momentum.')):
+        names.update(_rename(keys, _TIMM_VIT, f'visual_encoder{suffix}.', f'{prefix}image_encoder.backbone.'))
+        start = f'text_encoder{suffix}.'
+        text = {key.removeprefix(start): key for key in keys if key.startswith(start)}
+        names.update({text[key]: f'{prefix}text_encoder.{name}' for key, name in bert_names(text).items()})
+        for theirs, ours in (('vision', 'image'), ('text', 'text')):
+            rules = [(r'(weight|bias)', r'\1')]
+            names.update(_rename(keys, rules, f'{theirs}_proj{suffix}.', f'{prefix}{ours}_proj.'))
     return names

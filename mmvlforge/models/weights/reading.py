@@ -17,7 +17,7 @@ _HF_FILES = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model
 
 
 def read_state_dict(path: Union[str, Path], unsafe: bool = False, remedy: str = _REMEDY) -> Dict[str, Tensor]:
-    """Read a PyTorch or safetensors file; one level of ``state_dict`` is opened.
+    """Read a PyTorch or safetensors file; one level of ``state_dict`` or ``model`` is opened.
 
     Args:
         path: The file.
@@ -49,7 +49,9 @@ def read_state_dict(path: Union[str, Path], unsafe: bool = False, remedy: str = 
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         ending = '' if unsafe else f', or it holds other objects than tensors. {remedy}'
         raise ValueError(f'{path}: cannot be read ({reason}). The file is damaged{ending}') from error
-    state = content.get('state_dict', content) if isinstance(content, Mapping) else content
+    state = content
+    if isinstance(content, Mapping):
+        state = content.get('state_dict', content.get('model', content))
     if not isinstance(state, Mapping) or not state:
         raise ValueError(f'{path}: no state dict in it: found {type(state).__name__}')
     odd = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]

@@ -1,0 +1,81 @@
+"""What the tools of tools/weights share: the model of a config, and writing what was converted for it."""
+
+import os
+import re
+from typing import Dict, Iterable, List, Mapping
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from mmvlforge.models.weights.conversion import convert
+from mmvlforge.registry import MODELS
+
+
+def read_config(path: str) -> Config:
+    """Read a config that has a model, and make its scope the default one."""
+    cfg = Config.fromfile(path)
+    if 'model' not in cfg:
+        raise ValueError(f"{path}: no 'model' in this config")
+    init_default_scope(cfg.get('default_scope', 'mmvlforge'))
+    return cfg
+
+
+def meta_state_dict(model: dict) -> Dict[str, Tensor]:
+    """Names and shapes of a model; the values are not there (meta device)."""
+    with torch.device('meta'):
+        return MODELS.build(model).state_dict()
+
+
+def require_groups(keys: Iterable[str], groups: Iterable[str], where: str, what: str) -> None:
+    """Raise ValueError naming the prefixes that make a file what it should be and that no key has.
+
+    Args:
+        keys: Keys of the file.
+        groups: Prefixes.
+        where: Name of the file.
+        what: What it should be, such as 'a METER checkpoint'.
+    """
+    keys = list(keys)
+    absent = [group for group in groups if not any(key.startswith(group) for key in keys)]
+    if absent:
+        raise ValueError(f'{where}: not {what}: no keys {", ".join(group + "*" for group in absent)}')
+
+
+def write_converted(
+    source: Mapping[str, Tensor], names: Mapping[str, str], config: str, where: str, out: str, left_out: str
+) -> None:
+    """Convert for the model of a config, say what fits on which side, and write a file for ``load_from``.
+
+    Args:
+        source: Foreign state dict.
+        names: ``{foreign key: our name}``.
+        config: Path of the config.
+        where: Path of the foreign file.
+        out: File to write; its folder is made if need be.
+        left_out: Pattern of our names that the file is not expected to fill.
+
+    Raises:
+        ValueError: As in ``convert``.
+    """
+    converted = convert(source, names, meta_state_dict(read_config(config).model), where)
+    expected = [name for name in converted.missing if re.fullmatch(left_out, name)]
+    print(f'{len(converted.state_dict)} tensors converted')
+    _print_keys('unused keys of the file', converted.unused)
+    _print_keys('missing as expected, they start from their own initialisation', expected)
+    _print_keys('MISSING, NOT EXPECTED', [name for name in converted.missing if name not in expected])
+    write_checkpoint(converted.state_dict, where, out)
+
+
+def _print_keys(title: str, keys: List[str]) -> None:
+    if keys:
+        print(f'{title}: {len(keys)}')
+        print('\n'.join(f'  {key}' for key in keys))
+
+
+def write_checkpoint(state_dict: Mapping[str, Tensor], source: str, out: str) -> None:
+    """Write a file for ``load_from``, with the name of the file it was made from."""
+    os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
+    torch.save({'state_dict': dict(state_dict), 'meta': {'source': os.path.basename(source)}}, out)
+    print(f'written: {out}')
