@@ -12,12 +12,14 @@ from mmvlforge.models.weights.key_maps import (
     timm_vit_names,
 )
 from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
+from mmvlforge.models.weights.retriever_pretrained import RetrieverPretrained
 from mmvlforge.models.weights.vit_pretrained import ViTPretrained
 
 __all__ = [
     'CLIPPretrained',
     'Converted',
     'HFPretrained',
+    'RetrieverPretrained',
     'ViTPretrained',
     'albef_names',
     'bert_names',

@@ -1,0 +1,35 @@
+"""Start a dual encoder from another run of ours."""
+
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from mmvlforge.models.weights.conversion import load_into
+from mmvlforge.registry import WEIGHT_INITIALIZERS
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class RetrieverPretrained:
+    """Load the encoders, the heads and the temperature of a checkpoint into a DualEncoder or ViLEM, for fine-tuning.
+
+    Queues stay behind, since their image ids are those of the other data set, and so do the momentum encoders, which
+    begin anew at the encoders. The position embedding is resized to the encoder's grid. To go on with an interrupted
+    run, with queues and all, use ``--resume``.
+
+    Args:
+        checkpoint: Path of a checkpoint that this project wrote. Only of a source you trust: MMEngine unpickles it.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: A shape does not fit, or no key does.
+        """
+        checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        run = {name for name, _ in module.named_buffers() if name.startswith('contrastive_head.')}
+        names = {key: key for key in state_dict if key not in run and not key.startswith('momentum.')}
+        load_into(module, state_dict, names, self.checkpoint)

@@ -1,0 +1,426 @@
+"""The dual encoder and ViLEM as a whole."""
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmvlforge.models.paths import GlobalPath, HighestLevelPath, LocalPath, UnifiedPath
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import IGNORE, CaptionTargets, EditedText, ImageFeatures, VLDataSample, VLInputs
+
+DIMS, WORDS = 32, 50
+LENGTHS = (9, 4, 6)  # tokens, [CLS] and [SEP] included
+BFLOAT16_ERROR = 0.03  # of losses around 3
+PARTS = ['align', 'local_detection', 'local_correction', 'global_detection', 'global_correction']
+
+
+@MODELS.register_module()
+class EveryOtherWord(nn.Module):
+    """Replaces words by the next one of the vocabulary; none of them where ``edit`` is False."""
+
+    def __init__(self, edit=True):
+        super().__init__()
+        self.edit = edit
+
+    def forward(self, inputs):
+        ids, places = inputs.input_ids, torch.arange(inputs.input_ids.shape[1], device=inputs.input_ids.device)
+        chosen = inputs.word_mask & (places % 2 == 1) & self.edit
+        detection = (~chosen).long().masked_fill(~inputs.word_mask, IGNORE)
+        return EditedText(torch.where(chosen, (ids + 1) % WORDS, ids), detection, ids.masked_fill(~chosen, IGNORE))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmvlforge')
+
+
+def tiny_dual(**parts):
+    """The contrastive baseline in small, on pictures of 32 pixels."""
+    config = dict(
+        type='DualEncoder',
+        image_encoder=dict(
+            type='MultiLevelViT',
+            backbone=dict(
+                type='mmpretrain.VisionTransformer',
+                arch=dict(embed_dims=DIMS, num_layers=4, num_heads=4, feedforward_channels=48),
+                img_size=32,
+                patch_size=8,
+                out_indices=tuple(range(4)),
+                out_type='raw',
+                layer_cfgs=dict(drop_path_rate=0.0),
+            ),
+        ),
+        text_encoder=dict(
+            type='BertTextEncoder',
+            vocab_size=WORDS,
+            embed_dims=DIMS,
+            num_layers=3,
+            num_heads=4,
+            ffn_dims=48,
+            max_length=40,
+            drop=0.1,
+        ),
+        contrastive_head=dict(type='ContrastiveHead', embed_dims=16, queue_size=10),
+        image_dims=DIMS,
+        text_dims=DIMS,
+        embed_dims=16,
+        momentum=0.9,
+    )
+    return {**config, **parts}
+
+
+def tiny_vilem(**parts):
+    """The paper's model in small."""
+    text_encoder = dict(tiny_dual()['text_encoder'], num_cross_layers=2)
+    config = tiny_dual(
+        type='ViLEM',
+        text_encoder=text_encoder,
+        corruptor=dict(type='EveryOtherWord'),
+        local_path=dict(type='LocalPath'),
+        global_path=dict(type='GlobalPath'),
+        detection_head=dict(type='ErrorDetectionHead', in_dims=DIMS),
+        correction_head=dict(type='ErrorCorrectionHead', in_dims=DIMS, vocab_size=WORDS),
+        num_edit_layers=2,
+    )
+    return {**config, **parts}
+
+
+def build(config, seed=0):
+    torch.manual_seed(seed)
+    model = MODELS.build(config)
+    model.init_weights()
+    return model
+
+
+def batch_of(lengths=LENGTHS, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    word_mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None] - 1
+    word_mask[:, 0] = False
+    ids = torch.randint(5, WORDS, mask.shape, generator=generator).masked_fill(~mask, 0)
+    images = torch.randn(len(lengths), 3, 32, 32, generator=generator)
+    return VLInputs(images, ids, mask, word_mask), CaptionTargets(torch.arange(len(lengths)))
+
+
+def losses_of(model, batch=None, seed=5):
+    torch.manual_seed(seed)
+    return model(*(batch or batch_of()), mode='loss')
+
+
+# How the text encoder sees the picture -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'layers, blocks',
+    [
+        (4, [1, 4, 7, 10]),
+        (6, [1, 3, 5, 7, 9, 11]),
+        (8, [1, 2, 3, 4, 5, 6, 7, 8]),
+        (10, list(range(1, 11))),
+        (12, list(range(1, 13))),
+    ],
+)
+def test_layers_read_the_blocks_of_equation_11(layers, blocks):
+    image = ImageFeatures(torch.full((1, 2), 50.0), tuple(torch.full((1, 3, 2), 1.0 + k) for k in range(12)))
+    assert [int(m[0, 0, 0]) for m in LocalPath()(image, layers)['memory']] == blocks
+    assert [int(m[0, 0, 0]) for m in HighestLevelPath()(image, layers)['memory']] == [12] * layers
+    unified = UnifiedPath()(image, layers)['memory']
+    assert [m[0, :, 0].tolist() for m in unified] == [[50.0, b, b, b] for b in blocks]
+    assert GlobalPath()(image, layers) == dict(shift=image.cls)
+
+
+def test_levels_of_the_vit_are_its_blocks():
+    encoder = build(tiny_dual()).image_encoder.eval()
+    inputs, _ = batch_of()
+    with torch.no_grad():
+        image = encoder(inputs)
+        net = encoder.backbone
+        x = torch.cat([net.cls_token.expand(3, -1, -1), net.patch_embed(inputs.images)[0]], dim=1) + net.pos_embed
+        for level, layer in zip(image.levels, net.layers):
+            x = layer(x)
+            expected = net.ln1(x) if layer is net.layers[-1] else x
+            torch.testing.assert_close(level, expected[:, 1:], atol=1e-5, rtol=0)
+        torch.testing.assert_close(image.cls, net.ln1(x)[:, 0], atol=1e-5, rtol=0)
+    assert len(image.levels) == 4 and image.levels[0].shape == (3, 16, DIMS)
+
+
+def test_levels_of_the_hybrid_encoder_are_its_layers():
+    stem = dict(type='ConvImageEncoder', embed_dims=DIMS, num_patches=16, channels=(8, 16), strides=(4, 2))
+    config = dict(type='HybridImageEncoder', stem=stem, embed_dims=DIMS, num_layers=3, num_heads=4, ffn_dims=48)
+    encoder = MODELS.build(config).eval()
+    inputs, _ = batch_of()
+    with torch.no_grad():
+        image, x = encoder(inputs), encoder.stem(inputs)
+        for level, layer in zip(image.levels, encoder.layers):
+            x = layer(x)
+            assert torch.equal(level, x[:, 1:])
+        assert torch.equal(image.cls, x[:, 0]) and len(image.levels) == 3
+
+
+# Losses --------------------------------------------------------------------------------------------------------------
+
+
+def test_losses_of_an_ordinary_batch():
+    losses = losses_of(build(tiny_vilem()).train())
+    assert list(losses) == [f'loss_{part}' for part in PARTS]
+    assert all(loss.dtype == torch.float32 and loss.shape == () and loss > 0 for loss in losses.values())
+
+
+@pytest.mark.parametrize(
+    'left_out, left',
+    [
+        (['global_path', 'correction_head'], ['align', 'local_detection']),  # Table 5, B
+        (['global_path', 'detection_head'], ['align', 'local_correction']),
+        (['local_path'], ['align', 'global_detection', 'global_correction']),
+        (['local_path', 'global_path', 'detection_head', 'correction_head'], ['align']),
+    ],
+)
+def test_parts_can_be_left_out(left_out, left):
+    config = tiny_vilem(**dict.fromkeys(left_out))
+    if 'local_path' in left_out:
+        config['text_encoder']['num_cross_layers'] = 0
+    model = build(config).train()
+    losses = losses_of(model)
+    assert list(losses) == [f'loss_{part}' for part in left]
+    sum(losses.values()).backward()
+    # Without a gradient DistributedDataParallel would stop.
+    assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_weights_of_equation_13():
+    plain = losses_of(
+        build(
+            tiny_vilem(
+                local_path=dict(type='LocalPath', loss_weight=1), global_path=dict(type='GlobalPath', loss_weight=1)
+            )
+        )
+    )
+    for name, loss in losses_of(build(tiny_vilem())).items():
+        weight = 0.8 if 'local' in name else 0.2 if 'global' in name else 1.0
+        torch.testing.assert_close(loss, weight * plain[name])
+
+
+def test_alignment_is_that_of_the_plain_dual_encoder():
+    model, plain = build(tiny_vilem()).eval(), build(tiny_dual()).eval()
+    missing, extra = plain.load_state_dict(model.state_dict(), strict=False)
+    assert not missing and all('cross_' in n or n.startswith(('detection', 'correction')) for n in extra)
+    for seed in range(3):
+        ours, theirs = (losses_of(m, batch_of(seed=seed))['loss_align'] for m in (model, plain))
+        assert torch.equal(ours, theirs)
+
+
+def test_losses_without_edits_are_zero():
+    model = build(tiny_vilem(corruptor=dict(type='EveryOtherWord', edit=False))).train()
+    losses = losses_of(model)
+    assert losses.pop('loss_align') > 0
+    assert [loss.item() for loss in losses.values()] == [0] * 4
+    sum(losses.values()).backward()
+    assert all(not p.grad.any() for p in model.detection_head.parameters())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_each_path_needs_its_part_of_the_picture():
+    model = build(tiny_vilem()).eval()
+    inputs, _ = batch_of()
+    image = model.image_encoder(inputs)
+    with torch.no_grad():
+        local, whole = (model.read(name, image, inputs) for name in ('local', 'global'))
+        other_cls = image._replace(cls=image.cls.flip(0))
+        other_patches = image._replace(levels=tuple(level.flip(0) for level in image.levels))
+        assert torch.equal(model.read('local', other_cls, inputs), local)
+        assert not torch.allclose(model.read('local', other_patches, inputs), local, atol=1e-3)
+        assert torch.equal(model.read('global', other_patches, inputs), whole)
+        assert not torch.allclose(model.read('global', other_cls, inputs), whole, atol=1e-3)
+
+
+def test_edited_captions_as_negatives():
+    config = tiny_dual(type='EditedTextContrast', corruptor=dict(type='EveryOtherWord'))
+    with_edits, without = build(config), build(dict(config, corruptor=dict(type='EveryOtherWord', edit=False)))
+    plain = build(tiny_dual())
+    losses = [losses_of(m.eval())['loss_align'] for m in (with_edits, without, plain)]
+    torch.testing.assert_close(losses[1], losses[2])
+    assert losses[0] > losses[2] + 1e-3
+    losses[0].backward()
+    assert [n for n, p in with_edits.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+# Momentum ------------------------------------------------------------------------------------------------------------
+
+
+def test_momentum_encoders_begin_equal_and_follow_in_the_loss():
+    model = build(tiny_vilem()).train()
+    for name, value in model.momentum.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    with torch.no_grad():
+        model.text_proj.weight.add_(1)
+    losses_of(model)
+    torch.testing.assert_close(model.text_proj.weight - model.momentum.text_proj.weight, torch.full((16, DIMS), 0.9))
+
+
+def test_accumulated_gradients_move_the_momentum_encoders_once_a_step():
+    model = build(tiny_dual()).train()
+    optimiser = dict(type='SGD', lr=0.1)
+    wrapper = build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=optimiser, accumulative_counts=2))
+    seen = []
+    for _ in range(6):
+        loss = losses_of(model)['loss_align']
+        seen.append(model.momentum.text_proj.weight.clone())
+        wrapper.update_params(loss)
+    moved = [not torch.equal(a, b) for a, b in zip(seen, seen[1:])]
+    assert moved == [False, True, False, True, False]
+    assert model.contrastive_head.next_key == 18 % 10  # every batch enters the queues
+
+
+# Prediction ----------------------------------------------------------------------------------------------------------
+
+
+def group_of(images, captions):
+    return VLDataSample(metainfo=dict(num_images=images, num_captions=captions))
+
+
+@pytest.mark.parametrize('momentum_features', [False, True])
+def test_predict_gives_each_group_its_pictures_and_captions(momentum_features):
+    model = build(tiny_vilem(momentum_features=momentum_features)).eval()
+    with torch.no_grad():
+        model.momentum.image_proj.bias.add_(1)
+        model.momentum.text_proj.bias.add_(1)
+    inputs, _ = batch_of((9, 4, 6, 5, 8))
+    inputs = inputs._replace(images=inputs.images[:4])
+    groups = [group_of(1, 3), group_of(2, 0), group_of(1, 2)]
+    with torch.no_grad():
+        assert model(inputs, data_samples=groups, mode='predict') is groups
+        net = model.momentum if momentum_features else model
+        images = nn.functional.normalize(net.image_proj(net.image_encoder(inputs).cls), dim=1)
+        texts = nn.functional.normalize(net.text_proj(net.text_encoder(inputs)[:, 0]), dim=1)
+        torch.testing.assert_close(model(inputs), (images, texts))
+    assert [len(s.pred_image_feats) for s in groups] == [1, 2, 1] and [len(s.pred_text_feats) for s in groups] == [
+        3,
+        0,
+        2,
+    ]
+    torch.testing.assert_close(torch.cat([s.pred_image_feats for s in groups]), images)
+    torch.testing.assert_close(torch.cat([s.pred_text_feats for s in groups]), texts)
+    torch.testing.assert_close(texts.norm(dim=1), torch.ones(5))
+
+
+def test_a_model_that_only_retrieves_has_no_momentum_encoders():
+    full, slim = build(tiny_dual()).eval(), build(tiny_dual(contrastive_head=None)).eval()
+    slim.load_state_dict(full.state_dict(), strict=False)
+    assert {n.split('.')[0] for n in slim.state_dict()} == {'image_encoder', 'text_encoder', 'image_proj', 'text_proj'}
+    inputs, _ = batch_of()
+    torch.testing.assert_close(slim(inputs), full(inputs))
+
+
+def test_proofreading_ranks_candidates_for_each_token():
+    model = build(tiny_vilem()).eval()
+    inputs, _ = batch_of()
+    results = model.proofread(inputs, topk=4)
+    assert list(results) == ['local', 'global']
+    tokens = model.read('local', model.image_encoder(inputs), inputs)
+    words = model.correction_head(tokens, model.text_encoder.word_logits).softmax(dim=-1)
+    reading = results['local']
+    torch.testing.assert_close(reading.wrong, model.detection_head(tokens).softmax(dim=-1)[..., 0])
+    torch.testing.assert_close(reading.scores, words.gather(2, reading.candidates))
+    assert reading.candidates.shape == (3, 9, 4) and torch.equal(reading.candidates[..., 0], words.argmax(dim=-1))
+
+
+def test_unknown_mode():
+    with pytest.raises(ValueError, match="mode must be 'loss', 'predict' or 'tensor', got 'train'"):
+        build(tiny_dual())(*batch_of(), mode='train')
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+def train(model, wrapper, steps):
+    """Losses of the given steps; dropout and the batch depend on the step alone."""
+    curve = []
+    for step in steps:
+        losses = losses_of(model, batch_of(seed=step % 3), seed=step)
+        curve.append([loss.item() for loss in losses.values()])
+        wrapper.update_params(sum(losses.values()))
+    return curve
+
+
+def optimiser_of(model):
+    return build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)))
+
+
+GOLDEN = [
+    [1.9065, 2.5577, 3.1553, 0.5515, 0.7991],
+    [0.8840, 0.0654, 2.9519, 0.0943, 0.7423],
+    [0.5330, 0.0170, 2.8082, 0.0115, 0.7166],
+]
+
+
+def test_loss_curve():
+    model = build(tiny_vilem()).train()
+    curve = torch.tensor(train(model, optimiser_of(model), range(40)))
+    torch.testing.assert_close(curve[[0, 20, 39]], torch.tensor(GOLDEN), atol=5e-3, rtol=5e-3)
+    assert (curve[-3:].mean(dim=0) < curve[:3].mean(dim=0)).all()
+
+
+def test_a_resumed_run_is_an_uninterrupted_one():
+    whole = build(tiny_vilem()).train()
+    expected = train(whole, optimiser_of(whole), range(6))
+    first = build(tiny_vilem()).train()
+    wrapper = optimiser_of(first)
+    assert train(first, wrapper, range(3)) == expected[:3]
+    second = build(tiny_vilem(), seed=9).train()
+    second.load_state_dict(first.state_dict())
+    resumed = optimiser_of(second)
+    resumed.load_state_dict(wrapper.state_dict())
+    assert train(second, resumed, range(3, 6)) == expected[3:]
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), second.state_dict().values()))
+
+
+def test_bfloat16_losses_are_near_float32():
+    full = losses_of(build(tiny_vilem()).eval())
+    with torch.autocast('cpu', torch.bfloat16):
+        half = losses_of(build(tiny_vilem()).eval())
+    for name, loss in half.items():
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, full[name], atol=BFLOAT16_ERROR, rtol=0, msg=lambda m, n=name: f'{n}: {m}')
+
+
+def test_loss_step_never_makes_the_host_wait():
+    # Meta tensors have no values: .item(), a branch on a value or a selection by a mask raises there.
+    with torch.device('meta'):
+        model = MODELS.build(tiny_vilem()).train()
+    inputs, targets = batch_of()
+    inputs, targets = VLInputs(*(t.to('meta') for t in inputs)), CaptionTargets(targets.image_ids.to('meta'))
+    losses = model(inputs, targets, mode='loss')
+    sum(losses.values()).backward()
+    assert len(losses) == 5
+
+
+# Weights of another run ----------------------------------------------------------------------------------------------
+
+
+def test_fine_tuning_starts_from_the_encoders_without_queues(tmp_path):
+    source = build(tiny_vilem()).train()
+    train(source, optimiser_of(source), range(3))
+    with torch.no_grad():
+        source.contrastive_head.temperature.fill_(0.2)
+    torch.save(dict(state_dict=source.state_dict(), meta=dict(epoch=3)), tmp_path / 'source.pth')
+    start = dict(type='RetrieverPretrained', checkpoint=str(tmp_path / 'source.pth'))
+    model = build(tiny_vilem(init_cfg=start), seed=4)
+    theirs, ours = source.state_dict(), model.state_dict()
+    for name, value in ours.items():
+        if name.startswith('momentum.'):
+            assert torch.equal(value, ours[name.removeprefix('momentum.')]), name
+        elif not name.startswith('contrastive_head.'):
+            assert torch.equal(value, theirs[name]), name
+    head = model.contrastive_head
+    assert head.temperature.item() == pytest.approx(0.2)
+    assert head.next_key == 0 and head.steps == 0 and (head.id_queue == -1).all()
+
+
+def test_fine_tuning_at_another_resolution(tmp_path):
+    torch.save(build(tiny_vilem()).state_dict(), tmp_path / 'source.pth')
+    start = dict(type='RetrieverPretrained', checkpoint=str(tmp_path / 'source.pth'))
+    config = tiny_vilem(init_cfg=start)
+    config['image_encoder']['backbone']['img_size'] = 48
+    assert build(config).momentum.image_encoder.backbone.pos_embed.shape == (1, 37, DIMS)
