@@ -1,0 +1,285 @@
+"""Every public caption format, from a file of its exact shape."""
+
+import hashlib
+import json
+import zlib
+
+import pytest
+
+from mmvlforge.annotations import READERS, CaptionRecord, read_captions
+
+COCO = {
+    'images': [
+        {
+            'filepath': 'val2014',
+            'sentids': [770337, 771687],
+            'filename': 'COCO_val2014_000000391895.jpg',
+            'imgid': 0,
+            'split': 'test',
+            'sentences': [
+                {'tokens': ['a', 'man'], 'raw': 'A man with a red helmet. ', 'imgid': 0, 'sentid': 770337},
+                {'tokens': ['man'], 'raw': 'Man riding a motor bike', 'imgid': 0, 'sentid': 771687},
+            ],
+            'cocoid': 391895,
+        },
+        *(
+            {
+                'filepath': folder,
+                'sentids': [number],
+                'filename': f'COCO_{folder}_{number}.jpg',
+                'imgid': number,
+                'split': split,
+                'sentences': [{'tokens': [], 'raw': f'caption {number}', 'imgid': number, 'sentid': number}],
+                'cocoid': number,
+            }
+            for number, (folder, split) in enumerate(
+                [('train2014', 'train'), ('val2014', 'restval'), ('val2014', 'val')], 1
+            )
+        ),
+    ],
+    'dataset': 'coco',
+}
+FLICKR = {
+    'images': [
+        {
+            'sentids': [0, 1],
+            'imgid': 0,
+            'sentences': [
+                {'tokens': ['two'], 'raw': 'Two young guys.', 'imgid': 0, 'sentid': 0},
+                {'tokens': ['two'], 'raw': 'Two men.', 'imgid': 0, 'sentid': 1},
+            ],
+            'split': 'train',
+            'filename': '1000092795.jpg',
+        }
+    ],
+    'dataset': 'flickr30k',
+}
+REGIONS = [
+    {
+        'id': 1,
+        'regions': [
+            {'region_id': 1382, 'width': 82, 'height': 139, 'image_id': 1, 'phrase': 'the clock', 'y': 57, 'x': 421},
+            {'region_id': 1383, 'width': 9, 'height': 8, 'image_id': 1, 'phrase': 'a lamp', 'y': 0, 'x': -1},
+        ],
+    },
+    {'id': 2, 'regions': []},
+]
+WINOGROUND = {
+    'id': 0,
+    'image_0': 'ex_0_img_0',
+    'image_1': 'ex_0_img_1',
+    'caption_0': 'an old person kisses a young person',
+    'caption_1': 'a young person kisses an old person',
+    'tag': 'Adjective-Age',
+    'secondary_tag': '',
+    'num_main_preds': 1,
+    'collapsed_tag': 'Object',
+}
+SUGAR = {'0': {'filename': '000000085329.jpg', 'caption': 'A big dog.', 'negative_caption': 'A small dog.'}}
+RELATION = {
+    'image_id': '2379374',
+    'image_path': '2379374.jpg',
+    'bbox_x': 33,
+    'bbox_y': 86,
+    'bbox_w': 212,
+    'bbox_h': 180,
+    'relation_name': 'on',
+    'true_caption': 'the cup is on the table',
+    'false_caption': 'the table is on the cup',
+}
+ATTRIBUTION = {
+    **{key: value for key, value in RELATION.items() if key != 'relation_name'},
+    'obj1_name': 'cup',
+    'obj2_name': 'table',
+    'attributes': ['white', 'round'],
+}
+URL = 'http://a.b/c/Dog%20one.JPG?size=2'
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(content, type, **settings):
+        path = tmp_path / 'ann'
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding='utf-8')
+        return list(read_captions(str(path), type, **settings))
+
+    return run
+
+
+def test_coco_karpathy(read):
+    (record,) = read(COCO, 'karpathy', split='test')
+    assert record == CaptionRecord(
+        0, ('val2014/COCO_val2014_000000391895.jpg',), ('A man with a red helmet. ', 'Man riding a motor bike')
+    )
+    assert [r.row for r in read(COCO, 'karpathy', split='train')] == [1, 2]  # restval trains
+    assert [r.images for r in read(COCO, 'karpathy', split='val')] == [('val2014/COCO_val2014_3.jpg',)]
+
+
+def test_flickr_karpathy_has_no_folder(read):
+    (record,) = read(FLICKR, 'karpathy', split='train')
+    assert record == CaptionRecord(0, ('1000092795.jpg',), ('Two young guys.', 'Two men.'))
+    assert read(FLICKR, 'karpathy', split='test') == []
+
+
+def test_albef(read):
+    pretraining = [
+        {'image': 'vg/1.jpg', 'caption': 'the clock', 'bbox': [421, 57, 82, 139]},
+        {'image': 'a.jpg', 'caption': ['one', 'two'], 'bbox': None},
+    ]
+    assert read(pretraining, 'albef') == [
+        CaptionRecord(0, ('vg/1.jpg',), ('the clock',), (421, 57, 82, 139)),
+        CaptionRecord(1, ('a.jpg',), ('one', 'two')),
+    ]
+    train = [{'caption': 'A woman.', 'image': 'val2014/x.jpg', 'image_id': 'coco_522418'}]
+    assert read(train, 'albef') == [CaptionRecord(0, ('val2014/x.jpg',), ('A woman.',))]
+    test = [{'image': 'x.jpg', 'caption': ['1', '2', '3', '4', '5']}]
+    assert read(test, 'albef') == [CaptionRecord(0, ('x.jpg',), ('1', '2', '3', '4', '5'))]
+
+
+@pytest.mark.parametrize('columns', [('caption', 'url'), ('url', 'caption')])
+def test_url_tables(read, columns):
+    """CC3M and CC12M; a line separator and quotes inside a caption are text."""
+    pairs = [dict(caption='a "dog\u2028 runs', url=URL), dict(caption='b', url='http://x/2.png')]
+    text = ''.join('\t'.join(pair[c] for c in columns) + end for pair, end in zip(pairs, ('\r\n', '\n')))
+    records = read(text, 'url_table', columns=columns, file_name='{row:04d}.jpg')
+    assert records == [
+        CaptionRecord(0, ('0000.jpg',), ('a "dog\u2028 runs',)),
+        CaptionRecord(1, ('0001.jpg',), ('b',)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ('file_name', 'expected'),
+    [
+        ('{basename}', 'Dog%20one.JPG'),
+        ('{md5}.jpg', hashlib.md5(URL.encode()).hexdigest() + '.jpg'),
+        ('{row}_{crc32}', f'0_{zlib.crc32(URL.encode())}'),
+    ],
+)
+def test_a_url_tells_the_local_file(read, file_name, expected):
+    (record,) = read(f'c\t{URL}\n', 'url_table', file_name=file_name)
+    assert record.images == (expected,)
+
+
+def test_sbu(read):
+    table = {'image_urls': ['http://x/1.jpg', 'http://x/2.jpg'], 'user_ids': ['u', 'v'], 'captions': ['one', '']}
+    assert read(table, 'sbu', file_name='{basename}') == [
+        CaptionRecord(0, ('1.jpg',), ('one',)),
+        CaptionRecord(1, ('2.jpg',), ('',)),
+    ]
+
+
+def test_visual_genome(read):
+    first, second = read(REGIONS, 'visual_genome')
+    assert first[1:4] == (('1.jpg',), ('the clock',), (421, 57, 82, 139))
+    assert second.box == (-1, 0, 9, 8) and second.row == "0, 'regions' 1"
+
+
+def test_winoground(read):
+    lines = '\n'.join(json.dumps(dict(WINOGROUND, id=i)) for i in range(2)) + '\n'
+    first, second = read(lines, 'winoground')
+    assert first == CaptionRecord(
+        0,
+        ('ex_0_img_0.png', 'ex_0_img_1.png'),
+        ('an old person kisses a young person', 'a young person kisses an old person'),
+        None,
+        dict(tag='Object', num_main_preds=1),
+    )
+    assert second.row == 1
+
+
+def test_sugarcrepe(tmp_path):
+    for name in ('swap_obj', 'add_att'):
+        (tmp_path / f'{name}.json').write_text(json.dumps(SUGAR))
+    records = list(read_captions(str(tmp_path), 'sugarcrepe'))
+    assert [r.extras for r in records] == [dict(category='add_att'), dict(category='swap_obj')]
+    assert records[0][:3] == ('0 of add_att.json', ('000000085329.jpg',), ('A big dog.', 'A small dog.'))
+
+
+def test_aro(read):
+    (record,) = read([RELATION], 'aro')
+    assert record == CaptionRecord(
+        0,
+        ('2379374.jpg',),
+        ('the cup is on the table', 'the table is on the cup'),
+        (33, 86, 212, 180),
+        dict(category='on'),
+    )
+    (record,) = read([ATTRIBUTION], 'aro')
+    assert record.extras == dict(category='white round')
+
+
+def test_msrvtt(read):
+    text = 'key,vid_key,video_id,sentence\nret0,msr9770,video9770,a person is connecting, \nret1,msr1,video1,"x, y"\n'
+    assert read(text.replace('connecting, ', 'connecting'), 'msrvtt') == [
+        CaptionRecord(0, ('video9770.mp4',), ('a person is connecting',)),
+        CaptionRecord(1, ('video1.mp4',), ('x, y',)),
+    ]
+
+
+def changed(record, **fields):
+    return {key: value for key, value in {**record, **fields}.items() if value is not ...}
+
+
+@pytest.mark.parametrize(
+    ('content', 'settings', 'message'),
+    [
+        ({'images': [changed(COCO['images'][0], split=...)]}, 'karpathy', "record 0, field 'split': is missing"),
+        ({'images': [changed(COCO['images'][0], sentences=[])]}, 'karpathy', "record 0, field 'sentences': is empty"),
+        (
+            {'images': [COCO['images'][1], changed(COCO['images'][0], sentences=[{'tokens': []}])]},
+            'karpathy',
+            "record 1, 'sentences' 0, field 'raw': is missing",
+        ),
+        ({'annotations': []}, 'karpathy', "field 'images': is missing; the record has ['annotations']"),
+        ('{"images": [\n}', 'karpathy', 'ann:2: broken JSON'),
+        (
+            [{'image': 'a.jpg', 'caption': 'x'}, {'image': 7, 'caption': 'x'}],
+            'albef',
+            "record 1, field 'image': 7 must",
+        ),
+        ([{'image': 'a.jpg', 'caption': []}], 'albef', "record 0, field 'caption': [] must be a string or a list"),
+        ([{'image': 'a.jpg', 'caption': 'x', 'bbox': [1, 2, 3]}], 'albef', "field 'bbox': [1, 2, 3] must be four numb"),
+        ([5], 'albef', 'record 0: 5 must be a JSON object'),
+        ('[{"image": "a", "caption": "b"}\n{}]', 'albef', "'{}]' before record 1, where a JSON array has ','"),
+        ('[{"image": "a", "caption": "b"},\n}]', 'albef', 'ann:2: broken JSON in record 1'),
+        ('[{"image": "a", "caption": "b"}', 'albef', "'' before record 1"),
+        ('a\thttp://x/1\nb http://x/2\n', 'url_table', 'record 1: '),
+        ('a\t\n', 'url_table', "record 0, field 'url': '' must be a string with some text"),
+        ({'image_urls': ['a'], 'captions': []}, 'sbu', "field 'captions': has 0 entries, image_urls has 1"),
+        ({'image_urls': ['a'], 'captions': [3]}, 'sbu', "record 0, field 'captions': 3 must be a string"),
+        ([{'id': 1, 'regions': [{'image_id': 1}]}], 'visual_genome', "record 0, 'regions' 0, field 'x': is missing"),
+        (json.dumps(changed(WINOGROUND, collapsed_tag=...)), 'winoground', "record 0, field 'collapsed_tag'"),
+        (json.dumps(changed(WINOGROUND, num_main_preds='1')), 'winoground', "'num_main_preds': '1' must be a number"),
+        ([changed(RELATION, bbox_w='9')], 'aro', "record 0, field 'bbox_w': '9' must be a number"),
+        ('key,vid_key,video_id\nr,m,v\n', 'msrvtt', "record 0, field 'sentence': is missing"),
+    ],
+)
+def test_errors_name_file_record_and_field(read, content, settings, message):
+    more = dict(karpathy=dict(split='test'), url_table=dict(file_name='{row}'), sbu=dict(file_name='{row}'))
+    with pytest.raises(ValueError, match='ann') as raised:
+        read(content, settings, **more.get(settings, {}))
+    assert message in str(raised.value)
+
+
+def test_sugarcrepe_errors(tmp_path):
+    with pytest.raises(ValueError, match=r'no \*\.json in it'):
+        list(read_captions(str(tmp_path), 'sugarcrepe'))
+    (tmp_path / 'swap_obj.json').write_text(json.dumps({'3': {'filename': 'a.jpg', 'caption': 'x'}}))
+    with pytest.raises(ValueError, match=r"swap_obj\.json, record 3, field 'negative_caption': is missing"):
+        list(read_captions(str(tmp_path), 'sugarcrepe'))
+
+
+@pytest.mark.parametrize(
+    ('type', 'settings', 'message'),
+    [
+        ('coco', {}, f"reader 'coco' is unknown; choose one of {sorted(READERS)}"),
+        ('karpathy', dict(split='restval'), "must be 'train', 'val' or 'test', got 'restval'"),
+        ('url_table', dict(file_name='{row}', columns=('url', 'text')), "got ('url', 'text')"),
+        ('url_table', dict(file_name='{number}.jpg'), "file_name '{number}.jpg' must be made of ['basename', 'crc32'"),
+    ],
+)
+def test_wrong_settings(read, type, settings, message):
+    with pytest.raises(ValueError, match='.') as raised:
+        read('a\tb\n', type, **settings)
+    assert message in str(raised.value)
