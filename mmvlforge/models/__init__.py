@@ -4,6 +4,7 @@ from mmvlforge.models import encoders, heads, necks, paths, weights
 from mmvlforge.models.dual_encoder import DualEncoder
 from mmvlforge.models.edited_text_contrast import EditedTextContrast
 from mmvlforge.models.manipulation_detector import ManipulationDetector
+from mmvlforge.models.masked_language_model import MaskedLanguageModel
 from mmvlforge.models.vilem import ViLEM
 from mmvlforge.models.vl_data_preprocessor import VLDataPreprocessor
 
@@ -11,6 +12,7 @@ __all__ = [
     'DualEncoder',
     'EditedTextContrast',
     'ManipulationDetector',
+    'MaskedLanguageModel',
     'VLDataPreprocessor',
     'ViLEM',
     'encoders',

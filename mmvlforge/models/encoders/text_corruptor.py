@@ -213,7 +213,7 @@ class TextCorruptor(nn.Module):
             raise ValueError(
                 f'masked language model {self.name!r} cannot be loaded: {error}. Give a folder with config.json, '
                 'weights with the prediction head, and the tokenizer, or a name on a reachable hub. That of the mini '
-                'set is trained by configs/vilem/mini_lm.py and written by tools/weights/export_masked_lm.py.'
+                'set is written by python tools/train.py configs/vilem/mini_lm.py.'
             ) from error
         tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         special = set(tokenizer.all_special_ids)
