@@ -16,7 +16,7 @@ from drawing import Pen, dark, mix, paste, pick, ramp
 
 __all__ = [
     'FUNCTION_WORDS', 'SIZE', 'TEMPLATES', 'VOCABULARY', 'Group', 'Layout', 'Scene', 'caption_is_false',
-    'caption_roles', 'draw_scene', 'sample_layout', 'sample_scene', 'write_caption',
+    'caption_roles', 'draw_scene', 'sample_layout', 'sample_scene', 'word_kind', 'write_caption',
 ]  # fmt: skip
 
 SIZE = 128  # width and height of a picture in pixels
@@ -36,11 +36,18 @@ RELATIONS = {'left': 'right', 'right': 'left', 'above': 'below', 'below': 'above
 PLACES = ('desert', 'forest', 'kitchen', 'park', 'pool', 'snow', 'street', 'theatre')
 PEOPLE = ('boy', 'girl', 'man', 'woman')
 ACTIONS = ('jumping', 'reading', 'running', 'sitting', 'sleeping', 'waving')
-FUNCTION_WORDS = ('a', 'and', 'in', 'is', 'near', 'of', 'the', 'while', 'with')
-VOCABULARY = sorted(
-    {*COUNTS, *COLOURS, *OBJECTS, *(f'{name}s' for name in OBJECTS), *RELATIONS, *PLACES, *PEOPLE, *ACTIONS}
-    | {*FUNCTION_WORDS}
-)
+_KINDS = {
+    **dict.fromkeys(COUNTS, 'count'),
+    **dict.fromkeys(COLOURS, 'colour'),
+    **dict.fromkeys([*OBJECTS, *(f'{name}s' for name in OBJECTS)], 'object'),
+    **dict.fromkeys(RELATIONS, 'relation'),
+    **dict.fromkeys(PLACES, 'place'),
+    **dict.fromkeys(PEOPLE, 'person'),
+    **dict.fromkeys(ACTIONS, 'action'),
+    **dict.fromkeys(('a', 'and', 'in', 'is', 'near', 'of', 'the', 'while', 'with'), 'function word'),
+}
+VOCABULARY = sorted(_KINDS)
+FUNCTION_WORDS = tuple(word for word in VOCABULARY if _KINDS[word] == 'function word')
 
 # {first} and {second} are a count, a colour and an object each. A template without {second} says less.
 _GROUP = '{{{0}.count}} {{{0}.colour}} {{{0}.object}}'
@@ -130,6 +137,11 @@ def _words_and_roles(scene: Scene, template: int) -> List[Tuple[str, str]]:
         if role == 'relation' and facts[role] in ('left', 'right'):
             result.append(('of', ''))
     return result
+
+
+def word_kind(word: str) -> str:
+    """The kind of fact that a word states, such as 'colour'; 'function word' for the others."""
+    return _KINDS.get(word, 'function word')
 
 
 def caption_is_false(words: Sequence[str], roles: Sequence[str], scene: Scene) -> bool:
