@@ -35,9 +35,13 @@ class SeededDataset(BaseDataset):
         """Announce the epoch (0-based) that is about to be read."""
         self.epoch_seed.announce(seed, epoch)
 
-    def prepare_data(self, idx: int) -> Optional[dict]:
-        """Run the pipeline on item ``idx`` with its own random state; None, which fetches another, to skip it."""
+    def __getitem__(self, idx: int) -> dict:
+        # Not in prepare_data: unusable items would lead to each other in a circle.
         self.epoch_seed.seed_item(idx)
+        return super().__getitem__(idx)
+
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        """Run the pipeline on item ``idx``; None, which fetches another, to skip it."""
         try:
             item = super().prepare_data(idx)
         except UnusableImageError as error:

@@ -7,7 +7,7 @@ import pytest
 from mmengine.registry import init_default_scope
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import RobertaTokenizerFast
+from transformers import BertTokenizerFast, RobertaTokenizerFast
 
 from mmvlforge.datasets import DGM4Dataset
 
@@ -29,6 +29,42 @@ def tokenizer(tmp_path_factory):
     bpe.train_from_iterator([], trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet))
     RobertaTokenizerFast(tokenizer_object=bpe, add_prefix_space=True).save_pretrained(folder)
     return dict(type='WordTokenizer', name=folder, max_length=50)
+
+
+BERT_WORDS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'dog', 'cat', '##s', 'left', 'right', 'of', 'runs')
+
+
+@pytest.fixture(scope='session')
+def bert_folder(tmp_path_factory):
+    """A BERT tokenizer whose ids are places in ``BERT_WORDS``: a 5, dog 6, cat 7, ##s 8, left 9, right 10."""
+    folder = tmp_path_factory.mktemp('bert')
+    (folder / 'words.txt').write_text('\n'.join(BERT_WORDS))
+    BertTokenizerFast(vocab_file=str(folder / 'words.txt')).save_pretrained(folder / 'saved')
+    return str(folder / 'saved')
+
+
+@pytest.fixture
+def caption_pipeline(bert_folder):
+    """Pictures as they are, cleaned captions, tokens."""
+    return [
+        dict(type='LoadImageGroup'),
+        dict(type='CleanCaptions', max_words=30),
+        dict(type='CaptionTokenizer', name=bert_folder),
+        dict(type='PackCaptionInputs'),
+    ]
+
+
+@pytest.fixture
+def save_pictures(tmp_path):
+    """Write one-coloured 12x8 pictures, the first blue 0, the next blue 10, ..."""
+
+    def save(*names, mode='RGB'):
+        for number, name in enumerate(names):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            colour = (200, 100, 10 * number) + (7,) * (mode == 'RGBA')
+            Image.new(mode, (12, 8), colour).save(tmp_path / name)
+
+    return save
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Decode frames of a video."""
 
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -30,25 +30,24 @@ class LoadFrames(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Decode. Raises UnusableImageError for a missing file or one without frames."""
         (path,) = results['img_paths']
-        frames, total = self._read(path, None)
-        if not frames and total:
-            frames, total = self._read(path, total)
+        frames, number = self._read(path)
+        if not frames and number:
+            frames, _ = self._read(path, number)
         if not frames:
             raise UnusableImageError(f'{path} cannot be read: no video frame in it, or no such file')
         results['imgs'] = frames
         return results
 
-    def _read(self, path: str, total) -> Tuple[List[np.ndarray], int]:
-        """The frames, none if the video ends too early, and the number of frames that were there."""
+    def _read(self, path: str, total: Optional[int] = None) -> Tuple[List[np.ndarray], int]:
+        """The frames of a video of ``total`` frames, none if it ends too early, and how many frames were there."""
         video = cv2.VideoCapture(path)
         try:
-            total = total or int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-            wanted = (2 * np.arange(self.num_frames) + 1) * max(total, 0) // (2 * self.num_frames)
+            total = total or max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # some files do not say
+            wanted = [(2 * i + 1) * total // (2 * self.num_frames) for i in range(self.num_frames)] if total else []
             frames, number = [], 0
             while len(frames) < self.num_frames and video.grab():
                 if number in wanted:
-                    frame = video.retrieve()[1]
-                    frames += [frame] * int((wanted == number).sum())
+                    frames += [video.retrieve()[1]] * wanted.count(number)
                 number += 1
             return (frames if len(frames) == self.num_frames else []), number
         finally:

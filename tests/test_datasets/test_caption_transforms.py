@@ -1,0 +1,212 @@
+"""Loading groups, crops and frames; mirrors that mind captions; tokens; packing."""
+
+import random
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+from project import ROOT
+from transformers import AutoTokenizer
+
+from mmvlforge.datasets.transforms.load_image import UnusableImageError
+from mmvlforge.registry import TRANSFORMS
+
+
+def run(type, results, **settings):
+    return TRANSFORMS.build(dict(type=type, **settings))(results)
+
+
+def test_a_group_of_pictures(save_pictures, tmp_path):
+    save_pictures('a.png', 'b.png')
+    paths = [str(tmp_path / name) for name in ('a.png', 'b.png')]
+    images = run('LoadImageGroup', dict(img_paths=paths, box=None))['imgs']
+    assert [image[0, 0].tolist() for image in images] == [[0, 100, 200], [10, 100, 200]]
+    assert images[0].shape == (8, 12, 3)
+
+
+def test_alpha_is_dropped(save_pictures, tmp_path):
+    save_pictures('a.png', mode='RGBA')
+    (image,) = run('LoadImageGroup', dict(img_paths=[str(tmp_path / 'a.png')], box=None))['imgs']
+    assert image.shape == (8, 12, 3) and image[0, 0].tolist() == [0, 100, 200]
+
+
+def test_bytes_at_hand_are_not_read_again(save_pictures, tmp_path):
+    save_pictures('a.png')
+    results = dict(img_paths=['nowhere'], img_bytes=[(tmp_path / 'a.png').read_bytes()], box=None)
+    results = run('LoadImageGroup', results)
+    assert results['imgs'][0].shape == (8, 12, 3) and 'img_bytes' not in results
+
+
+@pytest.mark.parametrize(
+    ('box', 'rows', 'columns'),
+    [
+        ((2, 1, 4, 3), slice(1, 4), slice(2, 6)),
+        ((1.5, 0, 1.9, 2), slice(0, 2), slice(1, 3)),
+        ((-3, -1, 5, 4), slice(0, 3), slice(0, 2)),  # beyond the border
+        ((20, 10, 900, 900), slice(10, 30), slice(20, 40)),
+    ],
+)
+def test_crop(tmp_path, box, rows, columns):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    results = dict(img_paths=[str(tmp_path / 'a.png')], box=box)
+    (image,) = run('LoadImageGroup', results, target_size=(2, 2))['imgs']
+    assert (image == pixels[rows, columns, ::-1]).all()
+
+
+def test_crop_comes_from_the_whole_picture(tmp_path):
+    """A large JPEG is not decoded smaller where only a part of it is wanted."""
+    Image.new('RGB', (400, 400)).save(tmp_path / 'a.jpg')
+    paths = [str(tmp_path / 'a.jpg')]
+    assert run('LoadImageGroup', dict(img_paths=paths, box=None), target_size=(50, 50))['imgs'][0].shape[0] == 50
+    part = run('LoadImageGroup', dict(img_paths=paths, box=(0, 0, 60, 60)), target_size=(50, 50))['imgs'][0]
+    assert part.shape == (60, 60, 3)
+
+
+@pytest.mark.parametrize('box', [(12, 0, 3, 3), (0, -9, 4, 9), (3, 3, 0, 0)])
+def test_box_without_a_pixel(save_pictures, tmp_path, box):
+    save_pictures('a.png')
+    with pytest.raises(UnusableImageError, match=r'a\.png has 12x8 pixels, none of them in the box'):
+        run('LoadImageGroup', dict(img_paths=[str(tmp_path / 'a.png')], box=box))
+
+
+def write_video(path, num):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (32, 32))
+    for number in range(num):
+        writer.write(np.full((32, 32, 3), 5 * number, np.uint8))
+    writer.release()
+    return dict(img_paths=[str(path)])
+
+
+@pytest.mark.parametrize(
+    ('length', 'num', 'expected'),
+    [
+        (40, 8, [2, 7, 12, 17, 22, 27, 32, 37]),
+        (8, 8, range(8)),
+        (10, 4, [1, 3, 6, 8]),
+        (3, 8, [0, 0, 0, 1, 1, 2, 2, 2]),
+    ],
+)
+def test_frames_are_even(tmp_path, length, num, expected):
+    frames = run('LoadFrames', write_video(tmp_path / 'v.avi', length), num_frames=num)['imgs']
+    assert len(frames) == num and frames[0].shape == (32, 32, 3)
+    assert [round(frame.mean() / 5) for frame in frames] == list(expected)
+
+
+@pytest.mark.parametrize('told', [400, 0])
+def test_a_video_whose_header_is_wrong(tmp_path, monkeypatch, told):
+    results = write_video(tmp_path / 'v.avi', 40)
+
+    class Video:
+        def __init__(self, path):
+            self.video = capture(path)
+
+        def get(self, prop):
+            return told
+
+        def __getattr__(self, name):
+            return getattr(self.video, name)
+
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, 'VideoCapture', Video)
+    frames = run('LoadFrames', results)['imgs']
+    assert [round(frame.mean() / 5) for frame in frames] == [2, 7, 12, 17, 22, 27, 32, 37]
+
+
+def test_no_video(tmp_path):
+    (tmp_path / 'v.mp4').write_text('text')
+    for name in ('v.mp4', 'none.mp4'):
+        with pytest.raises(UnusableImageError, match=f'{name} cannot be read'):
+            run('LoadFrames', dict(img_paths=[str(tmp_path / name)]))
+
+
+PICTURE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ('sides', 'caption', 'flipped', 'after'),
+    [
+        ('keep', 'a dog runs', True, 'a dog runs'),
+        ('keep', 'a dog left of a cat', False, 'a dog left of a cat'),
+        ('swap', 'a dog left of a cat', True, 'a dog right of a cat'),
+        ('ignore', 'a dog left of a cat', True, 'a dog left of a cat'),
+    ],
+)
+def test_mirror(sides, caption, flipped, after):
+    before = dict(imgs=[PICTURE, PICTURE + 1], captions=[caption])
+    results = run('FlipWithCaptions', before, prob=1.0, sides=sides)
+    for number, image in enumerate(results['imgs']):
+        assert (image == (PICTURE[:, ::-1] if flipped else PICTURE) + number).all()
+    assert results['captions'] == [after]
+
+
+def test_mirror_comes_by_chance():
+    random.seed(0)
+    flip = TRANSFORMS.build(dict(type='FlipWithCaptions', prob=0.25))
+    flips = sum((flip(dict(imgs=[PICTURE], captions=['a']))['imgs'][0] != PICTURE).any() for _ in range(1000))
+    assert 200 < flips < 300
+    with pytest.raises(ValueError, match="sides must be one of .* got 'turn'"):
+        run('FlipWithCaptions', {}, sides='turn')
+
+
+def test_each_picture_has_its_own_crop():
+    pictures = [np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)] * 2
+    np.random.seed(0)
+    random.seed(0)
+    crop = dict(type='mmpretrain.RandomResizedCrop', scale=(24, 32), crop_ratio_range=(0.2, 0.5))
+    first, second = run('ForEachImage', dict(imgs=pictures), transforms=[crop])['imgs']
+    assert first.shape == second.shape == (24, 32, 3) and (first != second).any()
+
+
+def test_tokens_are_those_of_the_tokenizer(bert_folder):
+    captions = ['a dog left of cats', 'A dogs\u2019s, runs', '']
+    results = run('CaptionTokenizer', dict(captions=captions), name=bert_folder)
+    assert results['input_ids'] == AutoTokenizer.from_pretrained(bert_folder)(captions)['input_ids']
+    assert results['input_ids'][0] == [2, 5, 6, 9, 11, 7, 8, 3]
+    assert results['word_ids'][0] == [None, 0, 1, 2, 3, 4, 4, None]
+    cut = run('CaptionTokenizer', dict(captions=captions), name=bert_folder, max_length=4)
+    assert cut['input_ids'][0] == [2, 5, 6, 3]
+
+
+def test_pack():
+    item = run(
+        'PackCaptionInputs',
+        dict(
+            index=3,
+            imgs=[PICTURE, PICTURE],
+            img_paths=['a', 'b'],
+            captions=['x', 'y', 'z'],
+            input_ids=[[2, 5, 3]] * 3,
+            word_ids=[[None, 0, None]] * 3,
+            image_id=2**62,
+            tag='Object',
+            row=9,
+        ),
+    )
+    image = item['inputs']['image']
+    assert image.shape == (2, 3, 2, 4) and image.is_contiguous() and image[1, :, 1, 3].tolist() == [21, 22, 23]
+    assert [ids.tolist() for ids in item['inputs']['input_ids']] == [[2, 5, 3]] * 3
+    assert item['inputs']['word_mask'][0].tolist() == [False, True, False]
+    assert item['targets']['image_ids'].item() == 2**62
+    assert item['data_samples'].to_dict() == dict(
+        index=3, img_paths=['a', 'b'], captions=['x', 'y', 'z'], image_id=2**62, tag='Object', num_images=2,
+        num_captions=3,
+    )  # fmt: skip
+
+
+def test_transforms_of_the_recipe():
+    """Crops of .2 to 1 at 256 pixels in pre-training, .5 to 1 at 384 in fine-tuning, RandAugment(2, 7) in both."""
+    for name, size, least in (('caption_cc4m', 256, 0.2), ('coco_retrieval', 384, 0.5)):
+        cfg = Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
+        pipeline = [TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline]
+        (each,) = [t for t in pipeline if type(t).__name__ == 'ForEachImage']
+        crop, augment = each.transforms.transforms
+        assert crop.scale == (size, size) and crop.crop_ratio_range == (least, 1.0)
+        assert (augment.num_policies, augment.magnitude_level) == (2, 7)
+        random.seed(0)
+        np.random.seed(0)
+        picture = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
+        for _ in range(12):
+            assert each(dict(imgs=[picture]))['imgs'][0].shape == (size, size, 3)
