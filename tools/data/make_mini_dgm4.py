@@ -18,15 +18,15 @@ manipulated captions follow the same distribution as original ones: no class can
 import argparse
 import functools
 import json
-import multiprocessing
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 import cv2
+import generated_set
 import numpy as np
+from drawing import overlay, take_photo, warp
 from news_scenes import (
     PEOPLE,
     SIZE,
@@ -37,11 +37,8 @@ from news_scenes import (
     mask_face,
     opposite,
     other_scene,
-    overlay,
     sample_scene,
-    take_photo,
     turn_mood,
-    warp,
     write_caption,
 )
 from train_tokenizer import train_tokenizer
@@ -219,31 +216,6 @@ def _write_record(item: Tuple[str, int, str], out: Path, seed: int) -> dict:
     return record
 
 
-def _prepare(out: Path, arguments: dict, force: bool) -> bool:
-    """Make the folder ready to be filled; False if it already holds the finished set."""
-    finished, unfinished = out / 'mini_dgm4.json', out / 'mini_dgm4.json.part'
-    if finished.exists() and not unfinished.exists():
-        held = json.loads(finished.read_text())
-        if held == arguments:
-            return False
-        if not force:
-            raise ValueError(
-                f'{out} holds a mini set made with {held}, not {arguments}: choose another folder, or add --force.'
-            )
-    elif not unfinished.exists():
-        # Never delete what this program did not write, such as the real DGM4.
-        foreign = [name for name in ('DGM4', 'metadata', 'tokenizer') if (out / name).exists()]
-        if foreign:
-            raise ValueError(f'{out} holds {foreign[0]}/ of another origin: choose another folder.')
-    out.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(json.dumps(arguments) + '\n')
-    finished.unlink(missing_ok=True)
-    for name in ('DGM4', 'metadata', 'tokenizer'):
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-    return True
-
-
 def make_mini_set(out: Path, sizes: Dict[str, int], seed: int = 0, workers: int = 1, force: bool = False) -> bool:
     """Write the mini set.
 
@@ -265,16 +237,11 @@ def make_mini_set(out: Path, sizes: Dict[str, int], seed: int = 0, workers: int 
         (split, index, name) for split in SPLITS for index, name in enumerate(class_list(sizes[split], seed, split))
     ]
     arguments = dict(format=FORMAT, seed=seed, **{f'num_{split}': sizes[split] for split in SPLITS})
-    if not _prepare(out, arguments, force):
+    if not generated_set.prepare(out, 'mini_dgm4', ('DGM4', 'metadata', 'tokenizer'), arguments, force):
         return False
 
-    cv2.setNumThreads(0)
-    write = functools.partial(_write_record, out=out, seed=seed)
-    if workers == 1:
-        records = [write(item) for item in items]
-    else:
-        with multiprocessing.get_context('spawn').Pool(workers, cv2.setNumThreads, (0,)) as pool:
-            records = pool.map(write, items, chunksize=64)
+    with generated_set.ordered_map(workers) as run:
+        records = run(functools.partial(_write_record, out=out, seed=seed), items)
 
     (out / 'metadata').mkdir()
     for split in SPLITS:
@@ -283,7 +250,7 @@ def make_mini_set(out: Path, sizes: Dict[str, int], seed: int = 0, workers: int 
             train_tokenizer([record['text'] for record in lines], out / 'tokenizer', VOCAB_SIZE, MAX_TOKENS)
         text = '[' + ',\n'.join(json.dumps(record) for record in lines) + ']\n'
         (out / 'metadata' / f'{split}.json').write_text(text)
-    os.replace(out / 'mini_dgm4.json.part', out / 'mini_dgm4.json')
+    generated_set.finish(out, 'mini_dgm4')
     return True
 
 

@@ -2,21 +2,21 @@
 
 A :class:`Scene` holds everything a caption says. :func:`sample_scene` draws all its parts independently and
 uniformly, so no part tells anything about another. :func:`write_caption` turns it into words, :func:`draw_scene`
-into a picture; :func:`take_photo` adds what every camera adds. People, objects and places are drawn once, enlarged,
-as sprites (premultiplied BGRA) and are then only scaled, turned and pasted.
+into a picture. People, objects and places are drawn once, enlarged, as sprites (premultiplied BGRA) and are then only
+scaled, turned and pasted.
 """
 
 import functools
 from dataclasses import dataclass, replace
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
+from drawing import Pen, dark, mix, opaque, paste, pick, ramp
 
 __all__ = [
     'MOODS', 'OBJECTS', 'PEOPLE', 'PLACES', 'SIZE', 'Head', 'Picture', 'Scene', 'draw_scene', 'front_hair',
-    'head_sprite', 'mask_face', 'opposite', 'other_scene', 'overlay', 'paste', 'sample_scene', 'take_photo',
-    'turn_mood', 'warp', 'write_caption',
+    'head_sprite', 'mask_face', 'opposite', 'other_scene', 'sample_scene', 'turn_mood', 'write_caption',
 ]  # fmt: skip
 
 SIZE = 144  # width and height of a stored picture in pixels
@@ -157,10 +157,6 @@ class Scene:
     when: str
 
 
-def _pick(rng: np.random.Generator, options: Sequence):
-    return options[int(rng.integers(len(options)))]
-
-
 def opposite(mood: str) -> str:
     """The other one of :data:`MOODS`."""
     return MOODS[1 - MOODS.index(mood)]
@@ -168,13 +164,13 @@ def opposite(mood: str) -> str:
 
 def _mood_words(mood: str, rng: np.random.Generator) -> dict:
     words = {'verb': _VERBS, 'adverb': _ADVERBS, 'adjective': _ADJECTIVES}
-    return dict(mood=mood, **{name: _pick(rng, table[mood]) for name, table in words.items()})
+    return dict(mood=mood, **{name: pick(rng, table[mood]) for name, table in words.items()})
 
 
 def _object_and_place(rng: np.random.Generator, avoid: Optional[Scene] = None) -> dict:
-    thing = _pick(rng, [name for name in OBJECTS if avoid is None or name != avoid.object])
-    place = _pick(rng, [name for name in PLACES if avoid is None or name != avoid.place])
-    return dict(object=thing, action=_pick(rng, OBJECTS[thing]), place=place, kind=_pick(rng, PLACES[place]))
+    thing = pick(rng, [name for name in OBJECTS if avoid is None or name != avoid.object])
+    place = pick(rng, [name for name in PLACES if avoid is None or name != avoid.place])
+    return dict(object=thing, action=pick(rng, OBJECTS[thing]), place=place, kind=pick(rng, PLACES[place]))
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
@@ -185,10 +181,10 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         main=main,
         second=second,
         **_object_and_place(rng),
-        **_mood_words(_pick(rng, MOODS), rng),
+        **_mood_words(pick(rng, MOODS), rng),
         template=int(rng.integers(len(TEMPLATES))),
-        beside=_pick(rng, _BESIDE),
-        when=_pick(rng, _WHEN),
+        beside=pick(rng, _BESIDE),
+        when=pick(rng, _WHEN),
     )
 
 
@@ -196,7 +192,7 @@ def other_scene(scene: Scene, rng: np.random.Generator) -> Scene:
     """Another scene of the same main person and mood, told in the same sentence: object, place and second differ."""
     second = scene.second
     if second is not None:
-        second = _pick(rng, [row for row in range(len(PEOPLE)) if row not in (scene.main, scene.second)])
+        second = pick(rng, [row for row in range(len(PEOPLE)) if row not in (scene.main, scene.second)])
     return replace(scene, second=second, **_object_and_place(rng, avoid=scene))
 
 
@@ -213,70 +209,19 @@ def write_caption(scene: Scene) -> List[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Drawing on an enlarged canvas. Coordinates are units of half a face (people) or of the canvas (objects, places).
-
-
-class _Pen:
-    """Draws anti-aliased shapes in unit coordinates on a BGR or BGRA canvas."""
-
-    def __init__(self, image: np.ndarray, scale: float, origin: Tuple[float, float] = (0.0, 0.0)) -> None:
-        self.image = image
-        self.scale = scale
-        self.origin = np.array(origin, np.float64)
-
-    def _pixels(self, points) -> np.ndarray:
-        # 4 fractional bits: cv2 then draws with sixteenths of a pixel.
-        points = np.asarray(points, np.float64) * self.scale + self.origin
-        return np.round(points * 16).astype(np.int32)
-
-    def poly(self, points, colour) -> None:
-        cv2.fillPoly(self.image, [self._pixels(points)], _opaque(colour), cv2.LINE_AA, 4)
-
-    def line(self, points, colour, width: float, closed: bool = False) -> None:
-        thickness = max(1, round(width * self.scale))
-        cv2.polylines(self.image, [self._pixels(points)], closed, _opaque(colour), thickness, cv2.LINE_AA, 4)
-
-    def oval(self, x: float, y: float, rx: float, ry: float, colour, width: float = 0.0, angle: float = 0.0) -> None:
-        points = cv2.ellipse2Poly((0, 0), (1000, 1000), 0, 0, 360, 8)[:-1] / 1000.0 * (rx, ry)
-        turn = np.deg2rad(angle)
-        points = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + (x, y)
-        if width:
-            self.line(points, colour, width, closed=True)
-        else:
-            self.poly(points, colour)
-
-    def box(self, x1: float, y1: float, x2: float, y2: float, colour) -> None:
-        self.poly([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], colour)
-
-
-def _opaque(colour) -> Tuple[int, ...]:
-    # The fourth value is alpha; a BGR canvas ignores it. On a transparent black BGRA canvas the anti-aliased edges
-    # come out premultiplied.
-    return (*(int(c) for c in colour), 255)
-
-
-def _mix(colour, other, share: float) -> Tuple[int, ...]:
-    return tuple(int(round(c + (o - c) * share)) for c, o in zip(colour, other))
-
-
-def _dark(colour, share: float) -> Tuple[int, ...]:
-    return _mix(colour, (0, 0, 0), share)
-
-
-def _bow(x: float, y: float, half: float, depth: float, n: int = 13) -> np.ndarray:
-    """A parabola of the given half width; a positive depth hangs down (a smile)."""
-    t = np.linspace(-1, 1, n)
-    return np.stack([x + half * t, y + depth * (1 - t * t)], axis=1)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# People
+# People, drawn on an enlarged canvas in units of half a face
 
 _RADIUS = 32  # half width of the widest face in a head sprite of the main person, in pixels
 _CANVAS = (4.0, 4.75)  # width and height of a head sprite in units
 _CENTRE = (2.0, 2.2)  # of the face
 _DRAWN = 96  # pixels per unit while drawing
 _VARIANTS = 3  # ways to draw each mood
+
+
+def _bow(x: float, y: float, half: float, depth: float, n: int = 13) -> np.ndarray:
+    """A parabola of the given half width; a positive depth hangs down (a smile)."""
+    t = np.linspace(-1, 1, n)
+    return np.stack([x + half * t, y + depth * (1 - t * t)], axis=1)
 
 
 def _outline(person: Person, grow: float = 1.0) -> np.ndarray:
@@ -288,7 +233,7 @@ def _outline(person: Person, grow: float = 1.0) -> np.ndarray:
     return np.stack([x * rx, y * ry], axis=1) * grow
 
 
-def _draw_features(pen: _Pen, person: Person, mood: str, variant: int) -> None:
+def _draw_features(pen: Pen, person: Person, mood: str, variant: int) -> None:
     rx, ry, _, _ = _SHAPE[person.shape]
     skin, hair = _SKIN[person.skin], _HAIR[person.hair]
     mouth_y, eye_y, eye_x = 0.52 * ry, -0.14 * ry, 0.42 * rx
@@ -307,8 +252,8 @@ def _draw_features(pen: _Pen, person: Person, mood: str, variant: int) -> None:
 
     if sign == 1:  # cheeks
         for side in (-1, 1):
-            pen.oval(side * 0.6 * rx, 0.24 * ry, 0.17, 0.11, _mix(skin, (120, 110, 245), 0.35))
-    pen.line([(-0.02, -0.04 * ry), (0.13, 0.2 * ry), (-0.05, 0.24 * ry)], _dark(skin, 0.32), 0.07)  # nose
+            pen.oval(side * 0.6 * rx, 0.24 * ry, 0.17, 0.11, mix(skin, (120, 110, 245), 0.35))
+    pen.line([(-0.02, -0.04 * ry), (0.13, 0.2 * ry), (-0.05, 0.24 * ry)], dark(skin, 0.32), 0.07)  # nose
 
     for side in (-1, 1):
         laughing = sign == 1 and variant == 2
@@ -320,7 +265,7 @@ def _draw_features(pen: _Pen, person: Person, mood: str, variant: int) -> None:
             pen.oval(side * eye_x - 0.04, eye_y - 0.04, 0.035, 0.035, (250, 250, 250))
             pen.line(_bow(side * eye_x, eye_y - 0.06, 0.22, -0.1), (25, 25, 25), 0.055)
         # Brows: arched when happy, slanting when unhappy (down to the nose in anger, up in grief).
-        brow = _dark(hair, 0.35) if person.hair != 'white' else (150, 150, 150)
+        brow = dark(hair, 0.35) if person.hair != 'white' else (150, 150, 150)
         brow_y = eye_y - 0.32 * ry
         if sign == 1:
             points = _bow(side * eye_x, brow_y + 0.02, 0.28, -0.13)
@@ -375,9 +320,9 @@ def _cap(person: Person, line_y: float, sides_y: float, grow: float = 1.1) -> np
                                  (-0.4 * rx, line_y), (-0.72 * rx, line_y + 0.1), (-0.86 * rx, sides_y)]])  # fmt: skip
 
 
-def _draw_back_hair(pen: _Pen, person: Person) -> None:
+def _draw_back_hair(pen: Pen, person: Person) -> None:
     rx, ry, _, _ = _SHAPE[person.shape]
-    hair = _dark(_HAIR[person.hair], 0.18)
+    hair = dark(_HAIR[person.hair], 0.18)
     if person.cut == 'long':
         pen.oval(0, -0.25, 1.26 * rx, 1.1 * ry, hair)
         pen.poly([(-1.25 * rx, -0.3), (1.25 * rx, -0.3), (1.38 * rx, 1.5 * ry), (0.7 * rx, 1.7 * ry),
@@ -394,14 +339,14 @@ def _draw_back_hair(pen: _Pen, person: Person) -> None:
         pen.oval(0, -1.28 * ry, 0.46, 0.4, hair)
 
 
-def _draw_front_hair(pen: _Pen, person: Person) -> None:
+def _draw_front_hair(pen: Pen, person: Person) -> None:
     rx, ry, _, _ = _SHAPE[person.shape]
     hair = _HAIR[person.hair]
     if person.cut == 'short':
         pen.poly(_cap(person, -0.62 * ry, -0.12 * ry), hair)
     elif person.cut == 'long':
         pen.poly(_cap(person, -0.7 * ry, 0.1 * ry, 1.14), hair)
-        pen.line([(0, -1.1 * ry), (0, -0.72 * ry)], _dark(hair, 0.35), 0.05)
+        pen.line([(0, -1.1 * ry), (0, -0.72 * ry)], dark(hair, 0.35), 0.05)
     elif person.cut == 'bob':
         pen.poly(_cap(person, -0.54 * ry, 0.25 * ry, 1.14), hair)
         pen.box(-0.72 * rx, -0.8 * ry, 0.72 * rx, -0.5 * ry, hair)
@@ -412,27 +357,27 @@ def _draw_front_hair(pen: _Pen, person: Person) -> None:
         pen.poly(cap, hair)
         pen.poly([(-0.95 * rx, -0.6 * ry), (-0.55 * rx, -1.12 * ry), (0.9 * rx, -0.95 * ry), (0.8 * rx, -0.55 * ry),
                   (-0.1 * rx, -0.72 * ry)], hair)  # fmt: skip
-        pen.line([(-0.5 * rx, -1.05 * ry), (-0.32 * rx, -0.72 * ry)], _dark(hair, 0.5), 0.06)
+        pen.line([(-0.5 * rx, -1.05 * ry), (-0.32 * rx, -0.72 * ry)], dark(hair, 0.5), 0.06)
     elif person.cut == 'spiky':
         pen.poly(_cap(person, -0.62 * ry, -0.15 * ry, 1.05), hair)
         for x in np.linspace(-0.8, 0.8, 6):
             y = -0.85 * ry + 0.35 * abs(x)
             pen.poly([(x - 0.22, y + 0.2), (x + 0.22, y + 0.2), (x * 1.2, y - 0.5)], hair)
     elif person.cut == 'afro':
-        pen.poly(_cap(person, -0.6 * ry, -0.1 * ry, 1.15), _dark(hair, 0.1))
+        pen.poly(_cap(person, -0.6 * ry, -0.1 * ry, 1.15), dark(hair, 0.1))
     elif person.cut == 'curly':
         for x in np.linspace(-0.85, 0.85, 7):
             pen.oval(x * rx, -0.82 * ry + 0.38 * x * x, 0.24, 0.2, hair)
     elif person.cut == 'bald':
         for side in (-1, 1):
             pen.oval(side * 0.97 * rx, -0.18 * ry, 0.1, 0.3, hair)
-        pen.oval(-0.25 * rx, -0.75 * ry, 0.2, 0.09, _mix(_SKIN[person.skin], (255, 255, 255), 0.45), angle=-15)
+        pen.oval(-0.25 * rx, -0.75 * ry, 0.2, 0.09, mix(_SKIN[person.skin], (255, 255, 255), 0.45), angle=-15)
 
 
-def _new_canvas() -> Tuple[np.ndarray, _Pen]:
+def _new_canvas() -> Tuple[np.ndarray, Pen]:
     width, height = (round(side * _DRAWN) for side in _CANVAS)
     image = np.zeros((height, width, 4), np.uint8)
-    return image, _Pen(image, _DRAWN, (_CENTRE[0] * _DRAWN, _CENTRE[1] * _DRAWN))
+    return image, Pen(image, _DRAWN, (_CENTRE[0] * _DRAWN, _CENTRE[1] * _DRAWN))
 
 
 def _shrink(image: np.ndarray, radius: int) -> np.ndarray:
@@ -452,15 +397,15 @@ def head_sprite(row: int, mood: str, variant: int, bare: bool = False) -> np.nda
     skin = _SKIN[person.skin]
     image, pen = _new_canvas()
     if bare:
-        image[:] = _opaque(skin)
+        image[:] = opaque(skin)
     else:
         _draw_back_hair(pen, person)
         pen.poly([(-0.42, 0.5 * ry), (0.42, 0.5 * ry), (0.5, ry + 0.5), (0, ry + 0.75), (-0.5, ry + 0.5)],
-                 _dark(skin, 0.16))  # fmt: skip
+                 dark(skin, 0.16))  # fmt: skip
         for side in (-1, 1):
-            pen.oval(side * rx, 0.02, 0.17, 0.27, _dark(skin, 0.12))
+            pen.oval(side * rx, 0.02, 0.17, 0.27, dark(skin, 0.12))
         pen.poly(_outline(person), skin)
-        pen.line(_outline(person), _dark(skin, 0.25), 0.035, closed=True)
+        pen.line(_outline(person), dark(skin, 0.25), 0.035, closed=True)
     _draw_features(pen, person, mood, variant)
     if not bare:
         _draw_front_hair(pen, person)
@@ -526,29 +471,6 @@ def _place_head(row: int, mood: str, x: float, y: float, size: float, rng: np.ra
     )
 
 
-def warp(sprite: np.ndarray, matrix: np.ndarray, region: Tuple[int, int, int, int]) -> np.ndarray:
-    """A sprite as it appears in a region (xyxy) of the picture."""
-    x1, y1, x2, y2 = region
-    matrix = matrix - np.array([[0, 0, x1], [0, 0, y1]])
-    return cv2.warpAffine(sprite, matrix, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
-
-
-def overlay(image: np.ndarray, layer: np.ndarray) -> None:
-    """Put a premultiplied BGRA layer over a picture, in place."""
-    clear = cv2.cvtColor(255 - layer[:, :, 3], cv2.COLOR_GRAY2BGR)
-    image[:] = cv2.add(cv2.multiply(image, clear, scale=1 / 255), layer[:, :, :3])
-
-
-def paste(image: np.ndarray, sprite: np.ndarray, matrix: np.ndarray) -> None:
-    """Paste a sprite into a picture, in place."""
-    height, width = sprite.shape[:2]
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ matrix.T
-    x1, y1 = np.clip(np.floor(corners.min(0)), 0, SIZE).astype(int)
-    x2, y2 = np.clip(np.ceil(corners.max(0)), 0, SIZE).astype(int)
-    if x1 < x2 and y1 < y2:
-        overlay(image[y1:y2, x1:x2], warp(sprite, matrix, (x1, y1, x2, y2)))
-
-
 def mask_face(head: Head, region: Tuple[int, int, int, int], grow: float, soft: float) -> np.ndarray:
     """The face's ellipse as weights, float32 ``(h, w, 1)`` in [0, 1] over a region (xyxy).
 
@@ -570,7 +492,7 @@ def mask_face(head: Head, region: Tuple[int, int, int, int], grow: float, soft: 
 def _draw_body(image: np.ndarray, head: Head) -> None:
     person = PEOPLE[head.row]
     (x, y), (rx, ry) = head.centre, head.axes
-    pen = _Pen(image, 1.0)
+    pen = Pen(image, 1.0)
     top, low = y + 1.22 * ry, SIZE + 2
     shoulder = 2.15 * rx
     pen.poly([(x - 0.55 * rx, top), (x + 0.55 * rx, top), (x + 1.5 * rx, top + 0.28 * ry),
@@ -581,7 +503,7 @@ def _draw_body(image: np.ndarray, head: Head) -> None:
             band_y, half = top + step * ry, (0.66 + 0.34 * min(1.0, step / 0.75)) * shoulder
             pen.box(x - half, band_y, x + half, band_y + 0.16 * ry, person.stripes)
     else:
-        edge = _dark(person.shirt, 0.3)
+        edge = dark(person.shirt, 0.3)
         for side in (-1, 1):
             pen.line([(x + side * 1.45 * rx, top + 1.0 * ry), (x + side * 1.5 * rx, low)], edge, 1)
             pen.poly([(x + side * 0.55 * rx, top - 1), (x + side * 0.95 * rx, top + 0.22 * ry),
@@ -602,14 +524,14 @@ _GRIP = {
 @functools.cache
 def _object_sprite(name: str) -> np.ndarray:
     image = np.zeros((256, 256, 4), np.uint8)
-    pen = _Pen(image, 256)
+    pen = Pen(image, 256)
     ink = (30, 30, 30)
     if name == 'trophy':
         gold = (40, 190, 250)
         for side in (-1, 1):
-            pen.oval(0.5 + side * 0.3, 0.28, 0.14, 0.16, _dark(gold, 0.25), width=0.07)
+            pen.oval(0.5 + side * 0.3, 0.28, 0.14, 0.16, dark(gold, 0.25), width=0.07)
         pen.poly([(0.2, 0.06), (0.8, 0.06), (0.74, 0.42), (0.58, 0.58), (0.42, 0.58), (0.26, 0.42)], gold)
-        pen.box(0.45, 0.56, 0.55, 0.78, _dark(gold, 0.25))
+        pen.box(0.45, 0.56, 0.55, 0.78, dark(gold, 0.25))
         pen.box(0.28, 0.76, 0.72, 0.96, (40, 45, 80))
         pen.box(0.3, 0.1, 0.38, 0.4, (190, 240, 255))
     elif name == 'flag':
@@ -697,22 +619,14 @@ _PLACE_PIXELS = SIZE + 28
 _PLACE_VARIANTS = 3
 
 
-def _ramp(image: np.ndarray, top, bottom, y1: float, y2: float) -> None:
-    """Fill the rows from y1 to y2 with a vertical colour ramp."""
-    height = image.shape[0]
-    start, stop = round(y1 * height), round(y2 * height)
-    share = np.linspace(0, 1, stop - start)[:, None, None]
-    image[start:stop] = np.round(np.array(top) * (1 - share) + np.array(bottom) * share).astype(np.uint8)
-
-
 @functools.cache
 def _place_picture(name: str, variant: int) -> np.ndarray:
     pixels = 2 * _PLACE_PIXELS
     image = np.zeros((pixels, pixels, 3), np.uint8)
-    pen = _Pen(image, pixels)
+    pen = Pen(image, pixels)
     rng = np.random.default_rng([list(PLACES).index(name), variant])
     if name == 'stadium':
-        _ramp(image, (120, 70, 40), (150, 110, 80), 0, 0.2)
+        ramp(image, (120, 70, 40), (150, 110, 80), 0, 0.2)
         pen.box(0, 0.14, 1, 0.55, (95, 80, 75))
         for row in range(9):
             for x in np.arange(-0.02, 1.02, 0.032):
@@ -725,19 +639,19 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
             pen.box(step / 6, 0.55, (step + 1) / 6, 1, [(50, 160, 60), (45, 140, 50)][step % 2])
         pen.line([(0, 0.6), (1, 0.6)], (245, 245, 245), 0.015)
     elif name == 'beach':
-        _ramp(image, (245, 190, 100), (250, 225, 180), 0, 0.42)
+        ramp(image, (245, 190, 100), (250, 225, 180), 0, 0.42)
         pen.oval(0.8 - 0.3 * variant, 0.14, 0.09, 0.09, (120, 235, 255))
-        _ramp(image, (190, 130, 20), (215, 180, 60), 0.42, 0.62)
+        ramp(image, (190, 130, 20), (215, 180, 60), 0.42, 0.62)
         for _ in range(14):
             x, y = rng.uniform(0, 1), rng.uniform(0.44, 0.6)
             pen.line([(x, y), (x + 0.08, y)], (240, 225, 190), 0.008)
-        _ramp(image, (150, 215, 240), (120, 190, 225), 0.62, 1)
+        ramp(image, (150, 215, 240), (120, 190, 225), 0.62, 1)
         pen.line([(0.06, 0.64), (0.1, 0.2)], (40, 80, 120), 0.03)
         for angle in (-150, -110, -70, -30, 10, 170):
             turn = np.deg2rad(angle)
             pen.oval(0.1 + 0.09 * np.cos(turn), 0.2 + 0.06 * np.sin(turn), 0.1, 0.03, (50, 140, 40), angle=angle)
     elif name == 'courtroom':
-        _ramp(image, (45, 75, 125), (35, 60, 100), 0, 1)
+        ramp(image, (45, 75, 125), (35, 60, 100), 0, 1)
         for x in np.arange(0.02, 1, 0.2):
             pen.box(x, 0.08, x + 0.16, 0.56, (60, 100, 160))
             pen.box(x + 0.02, 0.11, x + 0.14, 0.53, (48, 82, 135))
@@ -748,7 +662,7 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         for x in (0.03, 0.93):
             pen.box(x, 0.0, x + 0.04, 0.58, (215, 225, 230))
     elif name == 'street':
-        _ramp(image, (225, 205, 190), (235, 225, 215), 0, 0.4)
+        ramp(image, (225, 205, 190), (235, 225, 215), 0, 0.4)
         for n, x in enumerate((0.0, 0.24, 0.5, 0.74)):
             top = 0.05 + 0.16 * rng.random()
             wall = [(95, 95, 150), (130, 130, 130), (110, 140, 165), (120, 105, 95)][(n + variant) % 4]
@@ -762,10 +676,10 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         for x in np.arange(0, 1, 0.22):
             pen.box(x, 0.87, x + 0.12, 0.895, (230, 240, 240))
     elif name == 'theatre':
-        _ramp(image, (60, 15, 35), (90, 25, 55), 0, 1)
+        ramp(image, (60, 15, 35), (90, 25, 55), 0, 1)
         for x in (0.25, 0.5, 0.75):
             beam = np.zeros_like(image)
-            _Pen(beam, pixels).poly([(x - 0.02, 0), (x + 0.02, 0), (x + 0.2, 0.8), (x - 0.2, 0.8)], (70, 90, 100))
+            Pen(beam, pixels).poly([(x - 0.02, 0), (x + 0.02, 0), (x + 0.2, 0.8), (x - 0.2, 0.8)], (70, 90, 100))
             image[:] = cv2.add(image, beam)
         for side in (0, 1):
             for n in range(4):
@@ -777,7 +691,7 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         for x in np.arange(0.05, 1, 0.1):
             pen.line([(x, 0.8), (x * 1.4 - 0.2, 1)], (35, 65, 105), 0.008)
     elif name == 'office':
-        _ramp(image, (225, 232, 235), (205, 212, 218), 0, 1)
+        ramp(image, (225, 232, 235), (205, 212, 218), 0, 1)
         pen.box(0.05, 0.06, 0.45, 0.5, (235, 205, 160))
         for y in np.arange(0.06, 0.5, 0.05):
             pen.box(0.05, y, 0.45, y + 0.022, (250, 250, 250))
@@ -793,7 +707,7 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         pen.box(0, 0.72, 1, 0.78, (140, 170, 200))
         pen.box(0, 0.78, 1, 1, (175, 185, 195))
     elif name == 'garden':
-        _ramp(image, (240, 215, 170), (235, 225, 200), 0, 0.24)
+        ramp(image, (240, 215, 170), (235, 225, 200), 0, 0.24)
         for x in np.arange(-0.05, 1.1, 0.1):
             pen.oval(x, 0.28 + 0.04 * rng.random(), 0.1, 0.13, (45, 120 + int(rng.integers(40)), 45))
         pen.box(0, 0.3, 1, 0.73, (50, 135, 50))
@@ -806,7 +720,7 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         pen.box(0, 0.55, 1, 0.58, (240, 245, 245))
         pen.box(0, 0.72, 1, 1, (80, 190, 110))
     elif name == 'airport':
-        _ramp(image, (250, 225, 190), (250, 240, 225), 0, 0.6)
+        ramp(image, (250, 225, 190), (250, 240, 225), 0, 0.6)
         pen.box(0, 0.5, 1, 0.63, (165, 165, 160))
         x = 0.5 + 0.08 * (variant - 1)
         hull = [(x - 0.36, 0.44), (x + 0.3, 0.44), (x + 0.38, 0.4), (x + 0.3, 0.35), (x - 0.3, 0.35)]
@@ -819,7 +733,7 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
             pen.box(column - 0.014, 0, column + 0.014, 0.64, (110, 115, 120))
         pen.box(0, 0.12, 1, 0.145, (110, 115, 120))
         pen.box(0, 0.62, 1, 0.68, (90, 95, 100))
-        _ramp(image, (205, 205, 210), (170, 172, 178), 0.68, 1)
+        ramp(image, (205, 205, 210), (170, 172, 178), 0.68, 1)
         pen.box(0.1, 0.02, 0.42, 0.1, (30, 190, 245))
     return cv2.resize(image, (_PLACE_PIXELS, _PLACE_PIXELS), interpolation=cv2.INTER_AREA)
 
@@ -869,27 +783,8 @@ def draw_scene(scene: Scene, rng: np.random.Generator) -> Picture:
     offset = np.array([x, y]) - linear @ np.array([_OBJECT_PIXELS / 2, _OBJECT_PIXELS / 2])
     paste(image, _object_sprite(scene.object), np.hstack([linear, offset[:, None]]))
     skin = _SKIN[PEOPLE[scene.main].skin]
-    hand = _Pen(image, 1.0)
+    hand = Pen(image, 1.0)
     x, y = x - side * _GRIP[scene.object] * size, y + 0.28 * size
     hand.oval(x, y, 6.5, 5.5, skin)
-    hand.oval(x, y, 6.5, 5.5, _dark(skin, 0.4), width=1)
+    hand.oval(x, y, 6.5, 5.5, dark(skin, 0.4), width=1)
     return Picture(image, heads)
-
-
-@functools.lru_cache(maxsize=1)
-def _grain() -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((2 * SIZE, 2 * SIZE, 3), dtype=np.float32)
-
-
-def take_photo(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What every camera adds, to real and manipulated pictures alike: light, contrast, tint, some blur and grain."""
-    gain = rng.uniform(0.88, 1.12) * rng.uniform(0.97, 1.03, 3)
-    shift = rng.uniform(-10, 10)
-    blur, grain = rng.uniform(0, 0.7), rng.uniform(1, 4)
-    x, y = rng.integers(0, SIZE, 2)
-    photo = image.astype(np.float32)
-    if blur > 0.3:
-        photo = cv2.GaussianBlur(photo, (5, 5), blur)
-    photo = (photo - 128) * gain.astype(np.float32) + np.float32(128 + shift)
-    photo += np.float32(grain) * _grain()[y : y + SIZE, x : x + SIZE]
-    return np.clip(np.rint(photo), 0, 255).astype(np.uint8)
