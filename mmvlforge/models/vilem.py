@@ -1,13 +1,21 @@
 """ViLEM: a dual encoder that proofreads."""
 
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 import torch
 from torch import Tensor
 
 from mmvlforge.models.dual_encoder import DualEncoder
 from mmvlforge.registry import MODELS
-from mmvlforge.structures import CaptionTargets, EditedText, ImageFeatures, Proofreading, VLInputs
+from mmvlforge.structures import (
+    CaptionTargets,
+    EditedText,
+    EditExam,
+    ImageFeatures,
+    Proofreading,
+    VLDataSample,
+    VLInputs,
+)
 
 
 @MODELS.register_module()
@@ -25,6 +33,7 @@ class ViLEM(DualEncoder):
         detection_head: L_det, Eq. 8.
         correction_head: L_cor, Eq. 9.
         num_edit_layers: M_1.
+        proofread_seed: Seed of the edits that ``predict`` proofreads too, for ``ProofreadingMetric``; None for none.
         **kwargs: As in DualEncoder.
     """
 
@@ -36,6 +45,7 @@ class ViLEM(DualEncoder):
         detection_head: Optional[dict] = None,
         correction_head: Optional[dict] = None,
         num_edit_layers: int = 6,
+        proofread_seed: Optional[int] = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -45,6 +55,7 @@ class ViLEM(DualEncoder):
         self.detection_head = MODELS.build(detection_head) if detection_head else None
         self.correction_head = MODELS.build(correction_head) if correction_head else None
         self.num_edit_layers = num_edit_layers
+        self.proofread_seed = proofread_seed
 
     def loss(self, inputs: VLInputs, targets: CaptionTargets) -> Dict[str, Tensor]:
         """All losses of Eq. 13, weighted."""
@@ -84,21 +95,87 @@ class ViLEM(DualEncoder):
         view = self.paths[name](image, self.num_edit_layers)
         return self.text_encoder(inputs, self.num_edit_layers, **view, **kwargs)
 
+    def predict(self, inputs: VLInputs, data_samples: List[VLDataSample]) -> List[VLDataSample]:
+        """Fill the features as DualEncoder does, and with a ``proofread_seed`` ``pred_proofreading``."""
+        super().predict(inputs, data_samples)
+        if self.proofread_seed is not None:
+            self.examine(inputs, data_samples)
+        return data_samples
+
     @torch.no_grad()
-    def proofread(self, inputs: VLInputs, topk: int = 5) -> Dict[str, Proofreading]:
-        """Find and correct wrong words. The model should be in evaluation mode, and have both heads.
+    def examine(self, inputs: VLInputs, data_samples: List[VLDataSample]) -> None:
+        """Edit captions, proofread them and fill ``pred_proofreading``; each group must have one picture."""
+        for sample in data_samples:
+            if sample.num_images != 1:
+                raise ValueError(f'proofread_seed: sample {sample.index} has {sample.num_images} pictures, must be 1')
+        edited = self.edit_groups(inputs, data_samples, self.proofread_seed)
+        counts = torch.tensor([sample.num_captions for sample in data_samples], device=edited.device)
+        image = self.image_encoder(inputs)
+        image = ImageFeatures(
+            image.cls.repeat_interleave(counts, dim=0),
+            tuple(level.repeat_interleave(counts, dim=0) for level in image.levels),
+        )
+        readings = self.proofread(inputs._replace(input_ids=edited), image=image)
+        changed = edited != inputs.input_ids
+        for sample, rows in zip(data_samples, torch.arange(len(edited), device=edited.device).split(counts.tolist())):
+            words, edits = inputs.word_mask[rows], changed[rows]
+            sample.pred_proofreading = EditExam(
+                edits[words].cpu(),
+                inputs.input_ids[rows][edits].cpu(),
+                {
+                    name: (
+                        None if reading.wrong is None else reading.wrong[rows][words].cpu(),
+                        None if reading.candidates is None else reading.candidates[rows][edits].cpu(),
+                    )
+                    for name, reading in readings.items()
+                },
+            )
+
+    @torch.no_grad()
+    def edit_groups(self, inputs: VLInputs, data_samples: List[VLDataSample], seed: int) -> Tensor:
+        """Edit the captions of each group by random numbers of its own: whatever the batch, the edits are the same.
+
+        Args:
+            inputs: The batch.
+            data_samples: Its records.
+            seed: To which a group's index is added.
+
+        Returns:
+            Edited ids ``(B, L)``.
+        """
+        edited, start = inputs.input_ids.clone(), 0
+        for sample in data_samples:
+            rows = slice(start, start + sample.num_captions)
+            start = rows.stop
+            length = int(inputs.attention_mask[rows].sum(dim=1).max())
+            group = VLInputs(None, *(part[rows, :length] for part in inputs[1:]))
+            with torch.random.fork_rng([edited.device] if edited.is_cuda else []):
+                torch.manual_seed(seed + sample.index)
+                edited[rows, :length] = self.corruptor(group).input_ids
+        return edited
+
+    @torch.no_grad()
+    def proofread(
+        self, inputs: VLInputs, topk: int = 5, image: Optional[ImageFeatures] = None
+    ) -> Dict[str, Proofreading]:
+        """Find and correct wrong words. The model should be in evaluation mode.
 
         Args:
             inputs: Captions that may be wrong, one a picture.
             topk: Candidates for each token.
+            image: Features of the pictures; None encodes those of ``inputs``.
 
         Returns:
-            ``{path: Proofreading}``.
+            ``{path: Proofreading}``; what a missing head would say is None.
         """
-        image, results = self.image_encoder(inputs), {}
+        image, results = image or self.image_encoder(inputs), {}
         for name in self.paths:
             tokens = self.read(name, image, inputs)
-            words = self.correction_head(tokens, self.text_encoder.word_logits).float().softmax(dim=-1).topk(topk)
-            wrong = self.detection_head(tokens).float().softmax(dim=-1)[..., 0]
-            results[name] = Proofreading(wrong, words.indices, words.values)
+            wrong = words = None
+            if self.detection_head is not None:
+                wrong = self.detection_head(tokens).float().softmax(dim=-1)[..., 0]
+            if self.correction_head is not None:
+                logits = self.correction_head(tokens, self.text_encoder.word_logits)
+                words = logits.float().softmax(dim=-1).topk(topk)
+            results[name] = Proofreading(wrong, words and words.indices, words and words.values)
         return results

@@ -1,6 +1,7 @@
 """Data structures that travel between data sets, models and evaluators."""
 
 from mmvlforge.structures.caption_targets import CaptionTargets
+from mmvlforge.structures.edit_exam import EditExam
 from mmvlforge.structures.edited_text import EditedText
 from mmvlforge.structures.fused_features import FusedFeatures
 from mmvlforge.structures.image_features import ImageFeatures
@@ -13,6 +14,7 @@ from mmvlforge.structures.vl_inputs import VLInputs
 __all__ = [
     'IGNORE',
     'CaptionTargets',
+    'EditExam',
     'EditedText',
     'FusedFeatures',
     'ImageFeatures',

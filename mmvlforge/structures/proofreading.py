@@ -1,6 +1,6 @@
 """What a model makes of a caption whose words may be wrong."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from torch import Tensor
 class Proofreading(NamedTuple):
     """Error detection and correction for each token, special tokens and padding included.
 
-    B captions, L tokens, k candidates.
+    B captions, L tokens, k candidates. What needs a head that the model lacks is None.
 
     Attributes:
         wrong: P(the token was edited) ``(B, L)``.
@@ -16,6 +16,6 @@ class Proofreading(NamedTuple):
         scores: Their probabilities ``(B, L, k)``.
     """
 
-    wrong: Tensor
-    candidates: Tensor
-    scores: Tensor
+    wrong: Optional[Tensor]
+    candidates: Optional[Tensor]
+    scores: Optional[Tensor]

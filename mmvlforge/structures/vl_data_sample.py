@@ -5,6 +5,8 @@ from typing import Optional
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from mmvlforge.structures.edit_exam import EditExam
+
 
 def _field(name: str, dtype, doc: str) -> property:
     def getter(self):
@@ -52,4 +54,7 @@ class VLDataSample(BaseDataElement):
     )
     pred_text_feats: Tensor = _field(
         'pred_text_feats', Tensor, 'Embeddings of the captions, L2-normalised, float32 ``(K, D)``.'
+    )
+    pred_proofreading: EditExam = _field(
+        'pred_proofreading', EditExam, 'What the model makes of the captions after an edition.'
     )

@@ -1,5 +1,6 @@
 """The dual encoder and ViLEM as a whole."""
 
+import edits  # noqa: F401  registers EveryOtherWord
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
@@ -14,21 +15,6 @@ DIMS, WORDS = 32, 50
 LENGTHS = (9, 4, 6)  # tokens, [CLS] and [SEP] included
 BFLOAT16_ERROR = 0.03  # of losses around 3
 PARTS = ['align', 'local_detection', 'local_correction', 'global_detection', 'global_correction']
-
-
-@MODELS.register_module()
-class EveryOtherWord(nn.Module):
-    """Replaces words by the next one of the vocabulary; none of them where ``edit`` is False."""
-
-    def __init__(self, edit=True):
-        super().__init__()
-        self.edit = edit
-
-    def forward(self, inputs):
-        ids, places = inputs.input_ids, torch.arange(inputs.input_ids.shape[1], device=inputs.input_ids.device)
-        chosen = inputs.word_mask & (places % 2 == 1) & self.edit
-        detection = (~chosen).long().masked_fill(~inputs.word_mask, IGNORE)
-        return EditedText(torch.where(chosen, (ids + 1) % WORDS, ids), detection, ids.masked_fill(~chosen, IGNORE))
 
 
 @pytest.fixture(autouse=True)
@@ -324,6 +310,71 @@ def test_proofreading_ranks_candidates_for_each_token():
     torch.testing.assert_close(reading.wrong, model.detection_head(tokens).softmax(dim=-1)[..., 0])
     torch.testing.assert_close(reading.scores, words.gather(2, reading.candidates))
     assert reading.candidates.shape == (3, 9, 4) and torch.equal(reading.candidates[..., 0], words.argmax(dim=-1))
+
+
+@MODELS.register_module()
+class RandomWord(EveryOtherWord):
+    """Replaces every other word by a random one."""
+
+    def forward(self, inputs):
+        edited = super().forward(inputs)
+        shift = torch.randint(1, WORDS, inputs.input_ids.shape)
+        return edited._replace(input_ids=(inputs.input_ids + shift * (edited.detection == 0)) % WORDS)
+
+
+def groups(counts=(2, 1)):
+    """Data samples of one picture and the given numbers of captions."""
+    names = ('index', 'num_images', 'num_captions')
+    return [VLDataSample(metainfo=dict(zip(names, (7 + i, 1, count)))) for i, count in enumerate(counts)]
+
+
+def examine(model, inputs, data_samples):
+    samples = model.eval()(inputs._replace(images=inputs.images[: len(data_samples)]), None, data_samples, 'predict')
+    return [sample.pred_proofreading for sample in samples]
+
+
+def test_examination_proofreads_the_edits_of_each_group():
+    model = build(tiny_vilem(proofread_seed=0))
+    inputs, _ = batch_of()
+    first, second = examine(model, inputs, groups())
+    # Word tokens of the captions of 9 and 4 tokens: 7 and 2. Odd places are edited.
+    assert first.edited.int().tolist() == [1, 0, 1, 0, 1, 0, 1] + [1, 0]
+    assert first.originals.tolist() == [*inputs.input_ids[0, [1, 3, 5, 7]].tolist(), inputs.input_ids[1, 1].item()]
+    assert second.edited.int().tolist() == [1, 0, 1, 0]
+    # The same as proofreading the pairs by themselves; caption 1 belongs to picture 0.
+    edited = model.corruptor(inputs).input_ids
+    pairs = inputs._replace(input_ids=edited, images=inputs.images[[0, 0, 1]])
+    for name, reading in model.proofread(pairs).items():
+        wrong, candidates = first.readings[name]
+        torch.testing.assert_close(wrong, torch.cat([reading.wrong[0, 1:8], reading.wrong[1, 1:3]]))
+        assert torch.equal(candidates[:4], reading.candidates[0, [1, 3, 5, 7]])
+        assert torch.equal(second.readings[name][1], reading.candidates[2, [1, 3]])
+
+
+def test_edits_of_a_group_do_not_depend_on_the_batch():
+    model = build(tiny_vilem(corruptor=dict(type='RandomWord')))
+    inputs, _ = batch_of()
+    state = torch.get_rng_state()
+    together = model.edit_groups(inputs, groups(), seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    alone = VLInputs(None, *(part[2:, :6] for part in inputs[1:]))
+    assert torch.equal(model.edit_groups(alone, groups()[1:], seed=3), together[2:, :6])
+    assert not torch.equal(model.edit_groups(inputs, groups(), seed=4), together)
+
+
+def test_examination_without_a_head():
+    inputs, _ = batch_of()
+    (exam,) = examine(build(tiny_vilem(proofread_seed=0, correction_head=None)), inputs, groups((3,)))
+    assert all(wrong is not None and candidates is None for wrong, candidates in exam.readings.values())
+    (exam,) = examine(build(tiny_vilem(proofread_seed=0, detection_head=None)), inputs, groups((3,)))
+    assert all(wrong is None and candidates is not None for wrong, candidates in exam.readings.values())
+
+
+def test_examination_needs_one_picture():
+    samples = groups((3,))
+    samples[0].set_metainfo(dict(num_images=2))
+    with pytest.raises(ValueError, match='proofread_seed: sample 7 has 2 pictures, must be 1'):
+        examine(build(tiny_vilem(proofread_seed=0)), batch_of()[0], samples)
 
 
 def test_unknown_mode():

@@ -6,6 +6,7 @@ from mmvlforge.evaluation.metrics.image_text_recall import ImageTextRecall
 from mmvlforge.evaluation.metrics.manipulation_type_metric import ManipulationTypeMetric
 from mmvlforge.evaluation.metrics.pairwise_caption_metric import PairwiseCaptionMetric
 from mmvlforge.evaluation.metrics.prediction_writer import PredictionWriter
+from mmvlforge.evaluation.metrics.proofreading_metric import ProofreadingMetric
 from mmvlforge.evaluation.metrics.text_to_video_recall import TextToVideoRecall
 from mmvlforge.evaluation.metrics.token_metric import TokenMetric
 from mmvlforge.evaluation.metrics.winoground_metric import WinogroundMetric
@@ -17,6 +18,7 @@ __all__ = [
     'ManipulationTypeMetric',
     'PairwiseCaptionMetric',
     'PredictionWriter',
+    'ProofreadingMetric',
     'TextToVideoRecall',
     'TokenMetric',
     'WinogroundMetric',

@@ -22,11 +22,15 @@ class BaseFeatureMetric(BaseMetric):
     extras: Tuple[str, ...] = ()  # other fields of a sample that a metric reads
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep index, features and extra fields of each sample."""
+        """Keep index and row of each sample."""
         for sample in data_samples:
-            index = int(_field(sample, 'index'))
-            images, texts = (_array(_field(sample, f), index, f) for f in ('pred_image_feats', 'pred_text_feats'))
-            self.results.append((index, images, texts, *(_field(sample, name) for name in self.extras)))
+            index = int(sample_field(sample, 'index'))
+            self.results.append((index, *self.row(sample, index)))
+
+    def row(self, sample: dict, index: int) -> tuple:
+        """What is kept of one sample: its features and extra fields."""
+        images, texts = (_array(sample_field(sample, f), index, f) for f in ('pred_image_feats', 'pred_text_feats'))
+        return (images, texts, *(sample_field(sample, name) for name in self.extras))
 
     def evaluate(self, size: int) -> dict:
         """Metrics of the whole set of ``size`` samples.
@@ -37,7 +41,7 @@ class BaseFeatureMetric(BaseMetric):
         return super().evaluate(sys.maxsize)
 
     def unique_columns(self, results: list) -> Tuple[list, ...]:
-        """Columns of the results (indices, image features, text features, extras), one row a sample, by index.
+        """Columns of the results (indices, then those of :meth:`row`), one row a sample, by index.
 
         Raises:
             ValueError: The set has another number of samples.
@@ -49,7 +53,8 @@ class BaseFeatureMetric(BaseMetric):
         return tuple(map(list, zip(*(rows[index] for index in sorted(rows)))))
 
 
-def _field(sample: dict, field: str):
+def sample_field(sample: dict, field: str):
+    """A field that a sample must have."""
     if field not in sample:
         source = "the model's predict" if field.startswith('pred_') else 'the data set'
         raise ValueError(f"sample {sample.get('index')}: no field '{field}', which {source} writes")

@@ -1,0 +1,46 @@
+"""Proofreading of edited captions."""
+
+from typing import Dict
+
+import numpy as np
+
+from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, sample_field
+from mmvlforge.evaluation.proofreading import blind_correction, proofreading_metrics
+from mmvlforge.registry import METRICS
+
+__all__ = ['ProofreadingMetric']
+
+
+@METRICS.register_module()
+class ProofreadingMetric(BaseFeatureMetric):
+    """``detection_AUC``, ``correction_top1`` and ``correction_top5`` of each path: ``detection_AUC/local`` and so on.
+
+    Reads what ViLEM writes where its config has a ``proofread_seed``. ``correction_top1/chance`` and
+    ``correction_top5/chance`` belong to a guesser that always proposes the words edited most often; an AUC is 50 by
+    chance. The maths is in :mod:`mmvlforge.evaluation.proofreading`.
+
+    Args:
+        **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    def row(self, sample: dict, index: int) -> tuple:
+        """Edits, originals and readings of one sample."""
+        exam = sample_field(sample, 'pred_proofreading')
+        readings = {
+            path: tuple(None if part is None else part.numpy() for part in parts)
+            for path, parts in exam.readings.items()
+        }
+        return exam.edited.numpy(), exam.originals.numpy(), readings
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Metrics of the whole set."""
+        _, edited, originals, readings = self.unique_columns(results)
+        edited, originals = np.concatenate(edited), np.concatenate(originals)
+        metrics = {}
+        for path in readings[0]:
+            wrong, candidates = (
+                None if parts[0] is None else np.concatenate(parts) for parts in zip(*(row[path] for row in readings))
+            )
+            values = proofreading_metrics(edited, originals, wrong, candidates)
+            metrics.update({f'{name}/{path}': value for name, value in values.items()})
+        return {**metrics, **{f'{name}/chance': value for name, value in blind_correction(originals).items()}}

@@ -1,0 +1,66 @@
+"""The maths of proofreading: which words of edited captions were found, and what was written in their place.
+
+Legend: T word tokens of all captions end to end, E of them edited, k candidates, the best first.
+"""
+
+from typing import Dict
+
+import numpy as np
+
+from mmvlforge.evaluation.functional import binary_metrics
+
+__all__ = ['blind_correction', 'proofreading_metrics']
+
+CORRECT_AT = (1, 5)
+
+
+def proofreading_metrics(edited, originals, wrong=None, candidates=None) -> Dict[str, float]:
+    """Detection and correction of edited tokens, in percent.
+
+    ``detection_AUC`` is how well P(wrong) ranks edited tokens above kept ones, over all tokens of the set;
+    ``correction_top1`` and ``correction_top5`` are the shares of edited tokens whose original is the first, or among
+    the first five candidates, found or not.
+
+    Args:
+        edited: True for an edited token, ``(T,)``.
+        originals: Ids that stood there before the edition, ``(E,)``.
+        wrong: P(wrong), ``(T,)``; None leaves detection out.
+        candidates: Ids proposed for the edited tokens, ``(E, k)``, k ≥ 5; None leaves correction out.
+
+    Raises:
+        ValueError: A shape does not fit, or no token is edited.
+    """
+    edited, originals = np.asarray(edited, dtype=bool), np.asarray(originals)
+    if originals.shape != (np.count_nonzero(edited),) or not originals.size:
+        raise ValueError(
+            f'originals: shape {originals.shape} for {np.count_nonzero(edited)} edited tokens, must be one for each, '
+            'and at least one'
+        )
+    metrics = {}
+    if wrong is not None:
+        if np.shape(wrong) != edited.shape:
+            raise ValueError(f'wrong: shape {np.shape(wrong)}, must be {edited.shape}, one a token')
+        metrics['detection_AUC'] = binary_metrics(wrong, edited)['AUC']
+    if candidates is not None:
+        metrics.update(_correction(originals, np.asarray(candidates)))
+    return metrics
+
+
+def blind_correction(originals) -> Dict[str, float]:
+    """``correction_top1`` and ``correction_top5`` of the best guesser that looks at nothing.
+
+    It proposes the tokens that were edited most often, the same for every place.
+
+    Args:
+        originals: Ids that stood there before the edition, ``(E,)``.
+    """
+    counts = -np.sort(-np.unique(np.asarray(originals), return_counts=True)[1])
+    return {f'correction_top{k}': 100.0 * float(counts[:k].sum()) / float(counts.sum()) for k in CORRECT_AT}
+
+
+def _correction(originals: np.ndarray, candidates: np.ndarray) -> Dict[str, float]:
+    most = max(CORRECT_AT)
+    if candidates.ndim != 2 or len(candidates) != len(originals) or candidates.shape[1] < most:
+        raise ValueError(f'candidates: shape {candidates.shape}, must be ({len(originals)}, {most} or more)')
+    hits = candidates == originals[:, None]
+    return {f'correction_top{k}': 100.0 * float(hits[:, :k].any(axis=1).mean()) for k in CORRECT_AT}
