@@ -32,8 +32,8 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=1,
     pin_memory=False,
-    dataset=dict(data_root=data_root, ann_file=ann_file, data_prefix=dict(img_path='images'), pipeline=train_pipeline),
+    dataset=dict(data_root=data_root, ann_file=ann_file, pipeline=train_pipeline),
 )
-test_dataset = dict(data_root=data_root, ann_file=ann_file, data_prefix=dict(img_path='images'), pipeline=test_pipeline)
+test_dataset = dict(data_root=data_root, ann_file=ann_file, pipeline=test_pipeline)
 val_dataloader = dict(num_workers=1, persistent_workers=False, pin_memory=False, dataset=test_dataset)
 test_dataloader = dict(num_workers=1, persistent_workers=False, pin_memory=False, dataset=test_dataset)

@@ -2,7 +2,10 @@
 
 _base_ = './mini_captions.py'
 
-sugarcrepe = dict(ann_file='sugarcrepe', reader=dict(_delete_=True, type='sugarcrepe'))
+# Filenames without their folder, as SugarCrepe has them.
+sugarcrepe = dict(
+    ann_file='sugarcrepe', data_prefix=dict(img_path='images'), reader=dict(_delete_=True, type='sugarcrepe')
+)
 val_dataloader = dict(dataset=sugarcrepe)
 test_dataloader = dict(dataset=sugarcrepe)
 val_evaluator = dict(metrics=[dict(type='PairwiseCaptionMetric', means='prefix')])
