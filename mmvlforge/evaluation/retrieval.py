@@ -21,6 +21,8 @@ import numpy as np
 
 __all__ = [
     'PAIR_MEANS',
+    'checked_features',
+    'image_text_chance',
     'image_text_metrics',
     'pairwise_metrics',
     'retrieval_ranks',
@@ -81,6 +83,13 @@ def _check_text_to_image(text_to_image, n_texts: int, n_images: int) -> np.ndarr
     return owner
 
 
+def checked_features(image_feats, text_feats, text_to_image) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Arrays of the arguments of :func:`retrieval_ranks`, which says what is right and what it raises."""
+    image_feats = _features(image_feats, ('Ni', 'D'), 'image_feats')
+    text_feats = _features(text_feats, ('Nt', image_feats.shape[1]), 'text_feats')
+    return image_feats, text_feats, _check_text_to_image(text_to_image, len(text_feats), len(image_feats))
+
+
 def _count_before(scores: np.ndarray, own_scores: np.ndarray, own: np.ndarray) -> np.ndarray:
     """For each query, how many candidates of a tile come before its own one.
 
@@ -113,10 +122,7 @@ def retrieval_ranks(image_feats, text_feats, text_to_image) -> Tuple[np.ndarray,
     Raises:
         ValueError: A shape does not fit, a value is not finite, an index is out of range, an image has no caption.
     """
-    image_feats = _features(image_feats, ('Ni', 'D'), 'image_feats')
-    text_feats = _features(text_feats, ('Nt', image_feats.shape[1]), 'text_feats')
-    owner = _check_text_to_image(text_to_image, len(text_feats), len(image_feats))
-
+    image_feats, text_feats, owner = checked_features(image_feats, text_feats, text_to_image)
     images, texts = _on_grid(image_feats), _on_grid(text_feats)
     own_scores = np.einsum('nd,nd->n', images[owner], texts)
     # By image, then by falling score; both stable, so the first of an image's captions is its best of lowest index.
@@ -156,6 +162,25 @@ def image_text_metrics(image_feats, text_feats, text_to_image) -> Dict[str, floa
     i2t, t2i = retrieval_ranks(image_feats, text_feats, text_to_image)
     recalls = {**_recalls(i2t, 'i2t'), **_recalls(t2i, 't2i')}
     return {**recalls, 'RSUM': sum(recalls.values()), 'i2t_MedR': _median(i2t), 't2i_MedR': _median(t2i)}
+
+
+def image_text_chance(text_to_image, num_images: int) -> Dict[str, float]:
+    """What random order gets: expected ``i2t_R@1`` … ``t2i_R@10`` and ``RSUM``.
+
+    Args:
+        text_to_image: As in :func:`retrieval_ranks`.
+        num_images: Ni.
+    """
+    owner = _check_text_to_image(text_to_image, len(text_to_image), num_images)
+    others = len(owner) - np.bincount(owner)
+    chance = {}
+    for k in RECALL_AT:
+        draws = np.arange(min(k, len(owner)))
+        # The first k are all of other images.
+        missed = np.prod(np.maximum(others[:, None] - draws, 0) / (len(owner) - draws), axis=1)
+        chance[f'i2t_R@{k}'] = 100.0 * float(np.mean(1 - missed))
+    chance.update({f't2i_R@{k}': 100.0 * min(k / num_images, 1.0) for k in RECALL_AT})
+    return {**chance, 'RSUM': sum(chance.values())}
 
 
 def text_to_video_metrics(frame_feats: Sequence, text_feats, text_to_video) -> Dict[str, float]:

@@ -1,122 +1,39 @@
 """One picture that shows a sample: image with boxes, caption with marked words, verdicts and type scores."""
 
-import functools
-import itertools
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Optional
 
-import matplotlib
 import numpy as np
 import torch
 from mmengine.visualization import Visualizer
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mmvlforge.evaluation.functional import box_iou
 from mmvlforge.registry import VISUALIZERS
 from mmvlforge.structures import VLDataSample
-
-MARGIN = 12
-TRUE_COLOR = (214, 32, 32)
-PRED_COLOR = (24, 90, 219)
-PRED_FILL = (190, 214, 255)
-INK = (24, 28, 36)
-FAINT = (150, 155, 165)
-TRACK = (228, 231, 237)
-PLATE = (208, 211, 217)
-RIGHT_COLOR = (24, 128, 64)
-WRONG_COLOR = (196, 98, 0)
-
-
-class _Word(NamedTuple):
-    """One piece of text to draw: ``true`` underlines it in red, ``pred`` puts blue behind it."""
-
-    text: str
-    true: bool = False
-    pred: bool = False
-    color: tuple = INK
-    bold: bool = False
-
-
-@functools.cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # Pillow's built-in face has no accented letters; matplotlib, which MMEngine needs, brings one that has.
-    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name)), size)
-
-
-def _break(word: _Word, size: int, width: float) -> list[_Word]:
-    """Cut a word that is longer than a line into pieces that are not."""
-    font = _font(size, word.bold)
-    if font.getlength(word.text) <= width:
-        return [word]
-    pieces = ['']
-    for letter in word.text:
-        if pieces[-1] and font.getlength(pieces[-1] + letter) > width:
-            pieces.append('')
-        pieces[-1] += letter
-    return [word._replace(text=piece) for piece in pieces]
-
-
-def _wrap(words: Sequence[_Word], size: int, width: float) -> list[list[_Word]]:
-    """Split words into lines of at most ``width`` pixels."""
-    space = _font(size).getlength(' ')
-    lines, used = [[]], 0.0
-    for word in itertools.chain.from_iterable(_break(word, size, width) for word in words):
-        length = _font(size, word.bold).getlength(word.text)
-        if lines[-1] and used + space + length > width:
-            lines.append([])
-            used = 0.0
-        used += length + (space if lines[-1] else 0)
-        lines[-1].append(word)
-    return lines
-
-
-def _draw_line(canvas: ImageDraw.ImageDraw, x: float, y: float, words: Sequence[_Word], size: int) -> None:
-    """Draw one line of words with its top left corner at (x, y); neighbours with the same mark share one mark."""
-    space = _font(size).getlength(' ')
-    ends = []
-    start = x
-    for word in words:
-        ends.append(start + _font(size, word.bold).getlength(word.text))
-        start = ends[-1] + space
-    starts = [x] + [end + space for end in ends[:-1]]
-
-    def spans(flag: str):
-        for i, word in enumerate(words):
-            if getattr(word, flag):
-                joined = i + 1 < len(words) and getattr(words[i + 1], flag)
-                yield starts[i], (starts[i + 1] if joined else ends[i])
-
-    for left, right in spans('pred'):
-        canvas.rectangle((left - 1, y - 1, right + 1, y + size * 1.2), fill=PRED_FILL)
-    for left, word in zip(starts, words):
-        canvas.text((left, y), word.text, fill=word.color, font=_font(size, word.bold))
-    for left, right in spans('true'):
-        canvas.rectangle((left, y + size * 1.24, right, y + size * 1.24 + max(2, size // 8)), fill=TRUE_COLOR)
+from mmvlforge.visualization.drawing import (
+    FAINT,
+    INK,
+    MARGIN,
+    PRED_COLOR,
+    PRED_FILL,
+    RIGHT_COLOR,
+    TRACK,
+    TRUE_COLOR,
+    WRONG_COLOR,
+    Word,
+    draw_line,
+    font,
+    framed_picture,
+    save_picture,
+    stack_panels,
+    wrap,
+)
 
 
 def _fake_words(word_ids: Sequence[int], tokens) -> set[int]:
     """A word counts as manipulated if any of its sub-word tokens does."""
     return {word for word, fake in zip(word_ids, tokens.tolist(), strict=True) if fake == 1}
-
-
-def load_picture(path: str) -> np.ndarray:
-    """Read a stored picture, so that what is drawn never depends on what the network was fed.
-
-    Returns:
-        RGB, uint8 ``(height, width, 3)``. EXIF rotation is ignored, because boxes are in pixels of the stored image.
-    """
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert('RGB'))
-
-
-def blank_picture(width: int = 480, height: int = 240) -> np.ndarray:
-    """A grey plate for data without pictures, RGB, uint8 ``(height, width, 3)``."""
-    plate = Image.new('RGB', (width, height), PLATE)
-    canvas = ImageDraw.Draw(plate)
-    canvas.text((width / 2, height / 2), 'no picture', fill=INK, font=_font(max(8, width // 24)), anchor='mm')
-    return np.asarray(plate)
 
 
 @VISUALIZERS.register_module()
@@ -181,10 +98,7 @@ class ManipulationVisualizer(Visualizer):
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            Path(out_file).parent.mkdir(parents=True, exist_ok=True)
-            # full colour resolution: halved, the thin coloured lines would bleed
-            options = dict(quality=90, subsampling=0) if Path(out_file).suffix.lower() in ('.jpg', '.jpeg') else {}
-            Image.fromarray(drawn).save(out_file, **options)
+            save_picture(drawn, out_file)
         elif not show:
             self.add_image(name, drawn, step)
         return drawn
@@ -195,17 +109,11 @@ class ManipulationVisualizer(Visualizer):
         """Draw one sample; arguments and result as in :meth:`add_datasample`."""
         picture = self._draw_picture(image, data_sample, draw_gt, draw_pred)
         text = self._draw_text(picture.width, data_sample, draw_gt, draw_pred)
-        plate = Image.new('RGB', (picture.width, picture.height + text.height), 'white')
-        plate.paste(picture, (0, 0))
-        plate.paste(text, (0, picture.height))
-        return np.asarray(plate)
+        return stack_panels([picture, text])
 
     def _draw_picture(self, image: np.ndarray, sample: VLDataSample, draw_gt: bool, draw_pred: bool) -> Image.Image:
         height, width = image.shape[:2]
-        scale = max(1.0, self.min_width / width)
-        size = (round(width * scale), round(height * scale))
-        panel = Image.new('RGB', (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN), 'white')
-        panel.paste(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC), (MARGIN, MARGIN))
+        panel, scale = framed_picture(image, self.min_width)
         canvas = ImageDraw.Draw(panel)
         line = min(max(3, panel.width // 120), MARGIN)
 
@@ -224,16 +132,19 @@ class ManipulationVisualizer(Visualizer):
             canvas.rectangle(corners(pred_box.tolist()), outline=PRED_COLOR, width=line)
         return panel
 
-    def _caption(self, sample: VLDataSample, draw_gt: bool, draw_pred: bool) -> list[_Word]:
+    def _caption(self, sample: VLDataSample, draw_gt: bool, draw_pred: bool) -> list[Word]:
         meta = sample.metainfo
         words = meta.get('text', '').split()
         word_ids = meta.get('word_ids')
         if word_ids is None:
-            return [_Word(word) for word in words]
+            return [Word(word) for word in words]
         seen = set(word_ids)
         true = _fake_words(word_ids, sample.gt_tokens) if draw_gt and hasattr(sample, 'gt_tokens') else ()
         pred = _fake_words(word_ids, sample.pred_tokens) if draw_pred and hasattr(sample, 'pred_tokens') else ()
-        return [_Word(word, i in true, i in pred, INK if i in seen else FAINT) for i, word in enumerate(words)]
+        return [
+            Word(word, i in true, PRED_FILL if i in pred else None, INK if i in seen else FAINT)
+            for i, word in enumerate(words)
+        ]
 
     def _types(self, sample: VLDataSample) -> list[list[str]]:
         """Names of the image types and of the text types, the real class first."""
@@ -251,7 +162,7 @@ class ManipulationVisualizer(Visualizer):
         room = width - 2 * MARGIN
         image_types, text_types = self._types(sample)
 
-        caption = _wrap(self._caption(sample, draw_gt, draw_pred), size, room)
+        caption = wrap(self._caption(sample, draw_gt, draw_pred), size, room)
         true_fake = sample.get('gt_fake') if draw_gt else None
         score = sample.get('pred_fake_score') if draw_pred else None
         type_scores = sample.get('pred_type_scores') if draw_pred else None
@@ -267,19 +178,19 @@ class ManipulationVisualizer(Visualizer):
         verdicts = []
         if true_fake is not None:
             words = 'real' if not true_fake else ': '.join(['fake', ' + '.join(true_names)][: 1 + bool(true_names)])
-            verdicts.append((TRUE_COLOR, 'white', 'Truth', [_Word(word) for word in words.split()]))
+            verdicts.append((TRUE_COLOR, 'white', 'Truth', [Word(word) for word in words.split()]))
         if score is not None:
-            words = [_Word(f'{"fake" if score > 0.5 else "real"}, P(fake) = {score:.3f}')]
+            words = [Word(f'{"fake" if score > 0.5 else "real"}, P(fake) = {score:.3f}')]
             if true_fake is not None:
                 right = (score > 0.5) == bool(true_fake)
-                words.append(_Word('✓ right' if right else '✗ wrong', color=RIGHT_COLOR if right else WRONG_COLOR))
+                words.append(Word('✓ right' if right else '✗ wrong', color=RIGHT_COLOR if right else WRONG_COLOR))
             if draw_gt and sample.get('gt_box') is not None and sample.get('pred_box') is not None:
                 iou = box_iou([sample.pred_box.tolist()], [sample.gt_box.tolist()])[0]
-                words.append(_Word(f'· box IoU {iou:.2f}'))
+                words.append(Word(f'· box IoU {iou:.2f}'))
             verdicts.append((PRED_COLOR, PRED_FILL, 'Predicted', words))
 
-        label = _font(small, True).getlength('Predicted') + 2.2 * small
-        verdicts = [(*head, _wrap(words, small, room - label)) for *head, words in verdicts]
+        label = font(small, True).getlength('Predicted') + 2.2 * small
+        verdicts = [(*head, wrap(words, small, room - label)) for *head, words in verdicts]
         rows = sum(len(lines) for *_, lines in verdicts) + (len(probabilities) + 1) // 2
         height = MARGIN + step * len(caption) + round(small * 1.75) * rows + small
         panel = Image.new('RGB', (width, height), 'white')
@@ -287,16 +198,16 @@ class ManipulationVisualizer(Visualizer):
 
         y = 2
         for line in caption:
-            _draw_line(canvas, MARGIN, y, line, size)
+            draw_line(canvas, MARGIN, y, line, size)
             y += step
         y += small // 2
         canvas.line((MARGIN, y - small // 3, width - MARGIN, y - small // 3), fill=TRACK, width=1)
         step = round(small * 1.75)
         for color, fill, head, lines in verdicts:
             canvas.rectangle((MARGIN, y + 3, MARGIN + small, y + 3 + small), fill=fill, outline=color, width=2)
-            canvas.text((MARGIN + 1.6 * small, y), head, fill=INK, font=_font(small, True))
+            canvas.text((MARGIN + 1.6 * small, y), head, fill=INK, font=font(small, True))
             for line in lines:
-                _draw_line(canvas, MARGIN + label, y, line, small)
+                draw_line(canvas, MARGIN + label, y, line, small)
                 y += step
         if probabilities:
             self._draw_scores(canvas, y, image_types[1:] + text_types[1:], probabilities, true_names, room, small, step)
@@ -306,16 +217,16 @@ class ManipulationVisualizer(Visualizer):
     def _draw_scores(canvas, y, names, probabilities, true_names, room, size, step) -> None:
         """A bar for each type, image types on the left and text types on the right, marked like the words."""
         column = room // 2
-        value = _font(size).getlength('0.00')
-        label = max(_font(size).getlength(name) for name in names) + 0.7 * size
+        value = font(size).getlength('0.00')
+        label = max(font(size).getlength(name) for name in names) + 0.7 * size
         count = (len(names) + 1) // 2
         for i, (name, probability) in enumerate(zip(names, probabilities, strict=True)):
             x = MARGIN + (i // count) * column
             top = y + (i % count) * step
-            _draw_line(canvas, x, top, [_Word(name, name in true_names, probability >= 0.5)], size)
+            draw_line(canvas, x, top, [Word(name, name in true_names, PRED_FILL if probability >= 0.5 else None)], size)
             left, right = x + label, x + column - value - 1.5 * size
             bar = (left, top + 0.35 * size, max(right, left), top + 0.95 * size)
             canvas.rectangle(bar, fill=TRACK)
             if probability > 0:
                 canvas.rectangle((left, bar[1], left + (bar[2] - left) * probability, bar[3]), fill=PRED_COLOR)
-            canvas.text((x + column - value - 0.8 * size, top), f'{probability:.2f}', fill=INK, font=_font(size))
+            canvas.text((x + column - value - 0.8 * size, top), f'{probability:.2f}', fill=INK, font=font(size))

@@ -1,7 +1,5 @@
 """A test run as one self-contained HTML page: numbers, counts and pictures."""
 
-import base64
-import io
 import itertools
 from collections import Counter
 from html import escape
@@ -9,12 +7,13 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 import torch
-from PIL import Image
 
 from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
 from mmvlforge.evaluation.functional import box_scores
 from mmvlforge.structures import VLDataSample
-from mmvlforge.visualization.manipulation_visualizer import ManipulationVisualizer, blank_picture, load_picture
+from mmvlforge.visualization.drawing import blank_picture, load_picture
+from mmvlforge.visualization.manipulation_visualizer import ManipulationVisualizer
+from mmvlforge.visualization.page import figure, number, table, write_page
 
 __all__ = ['METRICS', 'build_sample', 'prediction_error', 'select_samples', 'write_report']
 
@@ -34,36 +33,6 @@ METRICS = {
     'F1': ('Words of the caption', True, 'Harmonic mean of the two.'),
     'IoUmean_boxed': ('Besides', True, 'IoUmean over pairs that do have a true box: "no box everywhere" gets 0 here.'),
 }  # fmt: skip
-
-_STYLE = """
-:root { --ink: #18202c; --soft: #5d6675; --line: #dfe3ea; --true: #d62020; --pred: #185adb; --fill: #bed6ff; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f4f6f9; color: var(--ink); font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 24px 16px 64px; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 8px 0; }
-h2 { font-size: 1.2rem; margin: 40px 0 6px; }
-p { margin: 4px 0 14px; color: var(--soft); max-width: 46em; }
-section.box { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 6px 16px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 7px 10px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-tr:last-child td, tr:last-child th { border-bottom: 0; }
-thead th, tr.group th { color: var(--soft); font-size: .8rem; font-weight: 600; }
-tr.group th { padding-top: 16px; color: var(--pred); }
-.n { text-align: right; white-space: nowrap; }
-.good { color: #18803f; font-weight: 600; }
-.bad { color: #b35a00; font-weight: 600; }
-small { color: var(--soft); display: block; font-weight: 400; font-size: .85rem; line-height: 1.35; }
-.bar { display: block; height: 6px; border-radius: 3px; background: var(--pred); margin-top: 4px; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 16px; }
-.two { align-items: start; }
-.narrow { max-width: 780px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 16px; }
-.cards { align-items: start; }
-figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
-figure img { display: block; width: 100%; height: auto; }
-figcaption { padding: 8px 12px; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem; }
-.t { border-bottom: 3px solid var(--true); } .p { background: var(--fill); padding: 0 2px; }
-"""
 
 
 def prediction_error(sample: VLDataSample) -> float:
@@ -144,12 +113,6 @@ def select_samples(classes: Sequence[str], errors: Sequence[float], num: int) ->
     return dict(typical=typical, worst=worst, best=best)
 
 
-def _table(head: Sequence[str], rows: Sequence[str], numbers: int = 1) -> str:
-    """Wrap table rows; the last ``numbers`` columns of the head stand to the right."""
-    cells = [f'<th{" class=n" if i >= len(head) - numbers else ""}>{name}</th>' for i, name in enumerate(head)]
-    return f'<section class=box><table><thead><tr>{"".join(cells)}</tr></thead>{"".join(rows)}</table></section>'
-
-
 def _metric_table(metrics: dict, trivial: Optional[dict]) -> str:
     head = ['Metric', 'Model'] + (['Trivial'] if trivial is not None else [])
     rows, group = [], None
@@ -163,15 +126,11 @@ def _metric_table(metrics: dict, trivial: Optional[dict]) -> str:
         if value is not None and base is not None and value != base:
             style = ' good' if (value > base) == higher else ' bad'
         arrow = '↑ higher is better' if higher else '↓ lower is better'
-        cells = [f'<td class="n{style}">{_number(value)}</td>']
+        cells = [f'<td class="n{style}">{number(value)}</td>']
         if trivial is not None:
-            cells.append(f'<td class=n>{_number(base)}</td>')
+            cells.append(f'<td class=n>{number(base)}</td>')
         rows.append(f'<tr><td><b>{name}</b> <small>{arrow}. {meaning}</small></td>{"".join(cells)}</tr>')
-    return _table(head, rows, len(head) - 1)
-
-
-def _number(value: Optional[float]) -> str:
-    return '–' if value is None else f'{value:.2f}'
+    return table(head, rows, len(head) - 1)
 
 
 def _class_table(samples: Sequence[VLDataSample]) -> str:
@@ -184,7 +143,7 @@ def _class_table(samples: Sequence[VLDataSample]) -> str:
         f'<td class=n>{count}</td><td class=n>{100 * called[name] / count:.1f} %</td></tr>'
         for name, count in counts.most_common()
     ]
-    return _table(['Class', 'Pairs', 'Called fake'], rows, 2)
+    return table(['Class', 'Pairs', 'Called fake'], rows, 2)
 
 
 def _verdict_table(samples: Sequence[VLDataSample]) -> str:
@@ -198,7 +157,7 @@ def _verdict_table(samples: Sequence[VLDataSample]) -> str:
         + '</tr>'
         for fake, name in ((0, 'real'), (1, 'fake'))
     ]
-    return _table(['', 'called real', 'called fake'], rows, 2)
+    return table(['', 'called real', 'called fake'], rows, 2)
 
 
 def _type_table(samples: Sequence[VLDataSample]) -> str:
@@ -215,22 +174,16 @@ def _type_table(samples: Sequence[VLDataSample]) -> str:
         f'<td class="n bad">{true[name] - hits[name]}</td><td class="n bad">{alarms[name]}</td></tr>'
         for name in names
     ]
-    return _table(['Type', 'Pairs', 'found', 'missed', 'false alarms'], rows, 4)
+    return table(['Type', 'Pairs', 'found', 'missed', 'false alarms'], rows, 4)
 
 
 def _figure(sample: VLDataSample, error: float, visualizer: ManipulationVisualizer) -> str:
     path = sample.get('img_path')
     drawn = visualizer.draw(load_picture(path) if path else blank_picture(), sample)
-    file = io.BytesIO()
-    Image.fromarray(drawn).save(file, 'JPEG', quality=85, subsampling=0, optimize=True)
-    data = base64.b64encode(file.getvalue()).decode()
     verdict = 'fake' if sample.pred_fake_score > 0.5 else 'real'
     name = sample.fake_cls.replace('&', ' + ').replace('_', ' ')
-    return (
-        f'<figure><img loading=lazy width={drawn.shape[1]} height={drawn.shape[0]} '
-        f'alt="{escape(sample.text)} (truth: {escape(name)}; called {verdict})" src="data:image/jpeg;base64,{data}">'
-        f'<figcaption>Row {sample.index} · {escape(name)} · error {error:.2f}</figcaption></figure>'
-    )
+    alt = f'{sample.text} (truth: {name}; called {verdict})'
+    return figure(drawn, alt, f'Row {sample.index} · {name} · error {error:.2f}')
 
 
 def write_report(
@@ -291,10 +244,4 @@ def write_report(
         if chosen[key]:
             figures = ''.join(_figure(samples[i], errors[i], visualizer) for i in chosen[key])
             parts.append(f'<h2>{head}</h2><p>{text}</p><div class=cards>{figures}</div>')
-    page = (
-        '<!doctype html><html lang=en><head><meta charset=utf-8>'
-        '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{"".join(parts)}</main></body></html>'
-    )
-    Path(out_file).parent.mkdir(parents=True, exist_ok=True)
-    Path(out_file).write_text(page, encoding='utf-8')
+    write_page(out_file, title, parts)

@@ -1,0 +1,145 @@
+"""What all pictures share: colours, words in lines, stored pictures."""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN = 12
+TRUE_COLOR = (214, 32, 32)
+PRED_COLOR = (24, 90, 219)
+PRED_FILL = (190, 214, 255)
+INK = (24, 28, 36)
+FAINT = (150, 155, 165)
+TRACK = (228, 231, 237)
+PLATE = (208, 211, 217)
+RIGHT_COLOR = (24, 128, 64)
+WRONG_COLOR = (196, 98, 0)
+
+
+class Word(NamedTuple):
+    """One piece of text to draw: ``true`` underlines it in red, ``fill`` is a colour behind it."""
+
+    text: str
+    true: bool = False
+    fill: Optional[tuple] = None
+    color: tuple = INK
+    bold: bool = False
+
+
+@functools.cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The face of all pictures at a size in pixels."""
+    # Pillow's built-in face has no accented letters; matplotlib, which MMEngine needs, brings one that has.
+    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name)), size)
+
+
+def _break(word: Word, size: int, width: float) -> list[Word]:
+    """Cut a word that is longer than a line into pieces that are not."""
+    face = font(size, word.bold)
+    if face.getlength(word.text) <= width:
+        return [word]
+    pieces = ['']
+    for letter in word.text:
+        if pieces[-1] and face.getlength(pieces[-1] + letter) > width:
+            pieces.append('')
+        pieces[-1] += letter
+    return [word._replace(text=piece) for piece in pieces]
+
+
+def wrap(words: Sequence[Word], size: int, width: float) -> list[list[Word]]:
+    """Split words into lines of at most ``width`` pixels, at a font size in pixels."""
+    space = font(size).getlength(' ')
+    lines, used = [[]], 0.0
+    for word in itertools.chain.from_iterable(_break(word, size, width) for word in words):
+        length = font(size, word.bold).getlength(word.text)
+        if lines[-1] and used + space + length > width:
+            lines.append([])
+            used = 0.0
+        used += length + (space if lines[-1] else 0)
+        lines[-1].append(word)
+    return lines
+
+
+def draw_line(canvas: ImageDraw.ImageDraw, x: float, y: float, words: Sequence[Word], size: int) -> None:
+    """Draw one line of words with its top left corner at (x, y); neighbours with the same mark share one mark."""
+    space = font(size).getlength(' ')
+    ends = []
+    start = x
+    for word in words:
+        ends.append(start + font(size, word.bold).getlength(word.text))
+        start = ends[-1] + space
+    starts = [x] + [end + space for end in ends[:-1]]
+
+    def spans(mark: str):
+        for i, word in enumerate(words):
+            if getattr(word, mark):
+                joined = i + 1 < len(words) and getattr(words[i + 1], mark) == getattr(word, mark)
+                yield starts[i], (starts[i + 1] if joined else ends[i]), word
+
+    for left, right, word in spans('fill'):
+        canvas.rectangle((left - 1, y - 1, right + 1, y + size * 1.2), fill=word.fill)
+    for left, word in zip(starts, words):
+        canvas.text((left, y), word.text, fill=word.color, font=font(size, word.bold))
+    for left, right, _ in spans('true'):
+        canvas.rectangle((left, y + size * 1.24, right, y + size * 1.24 + max(2, size // 8)), fill=TRUE_COLOR)
+
+
+def load_picture(path: str) -> np.ndarray:
+    """Read a stored picture, so that what is drawn never depends on what the network was fed.
+
+    Returns:
+        RGB, uint8 ``(height, width, 3)``. EXIF rotation is ignored, because boxes are in pixels of the stored image.
+    """
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert('RGB'))
+
+
+def framed_picture(image: np.ndarray, min_width: int) -> tuple[Image.Image, float]:
+    """A picture within a white margin.
+
+    Args:
+        image: RGB, uint8 ``(H, W, 3)``.
+        min_width: Smaller pictures are enlarged to this width in pixels.
+
+    Returns:
+        The panel, and how many times larger the picture is there.
+    """
+    height, width = image.shape[:2]
+    scale = max(1.0, min_width / width)
+    size = (round(width * scale), round(height * scale))
+    panel = Image.new('RGB', (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN), 'white')
+    panel.paste(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC), (MARGIN, MARGIN))
+    return panel, scale
+
+
+def stack_panels(panels: Sequence[Image.Image]) -> np.ndarray:
+    """Panels one below the other on white, RGB, uint8 ``(H, W, 3)``."""
+    plate = Image.new('RGB', (max(panel.width for panel in panels), sum(panel.height for panel in panels)), 'white')
+    y = 0
+    for panel in panels:
+        plate.paste(panel, (0, y))
+        y += panel.height
+    return np.asarray(plate)
+
+
+def save_picture(drawn: np.ndarray, path: str) -> None:
+    """Write a picture, its format told by its ending; the folder is made if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # full colour resolution: halved, the thin coloured lines would bleed
+    options = dict(quality=90, subsampling=0) if Path(path).suffix.lower() in ('.jpg', '.jpeg') else {}
+    Image.fromarray(drawn).save(path, **options)
+
+
+def blank_picture(width: int = 480, height: int = 240) -> np.ndarray:
+    """A grey plate for data without pictures, RGB, uint8 ``(height, width, 3)``."""
+    plate = Image.new('RGB', (width, height), PLATE)
+    canvas = ImageDraw.Draw(plate)
+    canvas.text((width / 2, height / 2), 'no picture', fill=INK, font=font(max(8, width // 24)), anchor='mm')
+    return np.asarray(plate)

@@ -1,0 +1,155 @@
+"""What the tools that draw a retrieval model's work share: the model beside its test set."""
+
+import argparse
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+
+from mmvlforge.datasets.caption_item import caption_item
+from mmvlforge.datasets.collate import vl_collate
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import VLDataSample, VLInputs
+from mmvlforge.visualization.drawing import save_picture
+
+__all__ = ['Drawn', 'Features', 'TrainedRetriever', 'add_model_arguments', 'spread', 'write_drawn']
+
+
+class Drawn(NamedTuple):
+    """A finished picture.
+
+    Attributes:
+        name: Of its file, without ending.
+        picture: RGB, uint8 ``(H, W, 3)``.
+        alt: What it shows, in words.
+        note: What is to be said under it.
+    """
+
+    name: str
+    picture: np.ndarray
+    alt: str
+    note: str
+
+
+class Features(NamedTuple):
+    """Embeddings of a whole test set.
+
+    Attributes:
+        image: ``(Ni, D)``.
+        text: ``(Nt, D)``.
+        owner: Index of each caption's image, ``(Nt,)``.
+        paths: Picture files.
+        captions: Captions as the model read them.
+    """
+
+    image: np.ndarray
+    text: np.ndarray
+    owner: np.ndarray
+    paths: List[str]
+    captions: List[str]
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``config``, ``checkpoint`` and ``--cfg-options``."""
+    parser.add_argument('config', help='config file; its test set is used')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='settings over the config')
+
+
+def spread(num: int, total: int) -> List[int]:
+    """``num`` places of ``total``, at equal distances: not picked for looks."""
+    return np.linspace(0, total - 1, min(num, total)).round().astype(int).tolist()
+
+
+def write_drawn(pictures: List[Drawn], folder: str) -> None:
+    """Write PNG files and say so."""
+    for drawn in pictures:
+        path = Path(folder, f'{drawn.name}.png')
+        save_picture(drawn.picture, str(path))
+        print(f'{path}: {drawn.alt}')
+
+
+class TrainedRetriever:
+    """A model and its test set.
+
+    Args:
+        config: Config file.
+        checkpoint: Checkpoint file.
+        cfg_options: Settings over the config.
+
+    Raises:
+        ValueError: The checkpoint is none of this model, or the config is not of retrieval.
+    """
+
+    def __init__(self, config: str, checkpoint: str, cfg_options: dict) -> None:
+        for path in (config, checkpoint):
+            if not Path(path).is_file():
+                raise ValueError(f'{path} does not exist')
+        self.config = config
+        self.cfg = Config.fromfile(config)
+        self.cfg.merge_from_dict(cfg_options)
+        init_default_scope(self.cfg.get('default_scope', 'mmvlforge'))
+        self.model = MODELS.build(self.cfg.model).eval()
+        try:
+            load_checkpoint(self.model, checkpoint, map_location='cpu', strict=True, logger='silent')
+        except RuntimeError as error:
+            raise ValueError(f'{checkpoint} does not fit the model of {config}: {error}') from error
+        if torch.cuda.is_available():
+            self.model.cuda()
+        self.loader = Runner.build_dataloader(self.cfg.test_dataloader)
+        self.dataset = self.loader.dataset
+        found = [t.tokenizer for t in self.dataset.pipeline.transforms if type(t).__name__ == 'CaptionTokenizer']
+        if not found:
+            raise ValueError(f'{config}: the test pipeline has no CaptionTokenizer')
+        self.tokenizer = found[0]
+
+    def need(self, method: str) -> None:
+        """Raise ValueError if the model cannot do something."""
+        if not hasattr(self.model, method):
+            raise ValueError(f'{self.config}: a {type(self.model).__name__} cannot {method}')
+
+    def prepare(self, items: List[dict]) -> Tuple[VLInputs, List[VLDataSample]]:
+        """A batch of data set items on the model's device."""
+        return self._prepare(vl_collate(items))
+
+    def _prepare(self, batch: dict) -> Tuple[VLInputs, List[VLDataSample]]:
+        data = self.model.data_preprocessor(batch)
+        return data['inputs'], data['data_samples']
+
+    def pair(self, image: str, caption: str) -> dict:
+        """A user's picture and caption as an item, by way of the test pipeline."""
+        if not caption.strip():
+            raise ValueError('the caption is empty')
+        return self.dataset.pipeline(caption_item(0, 0, [image], [caption], None))
+
+    def tokens(self, inputs: VLInputs, row: int) -> List[str]:
+        """Word tokens of a caption; '##' opens one that continues a word."""
+        return self.tokenizer.convert_ids_to_tokens(inputs.input_ids[row][inputs.word_mask[row]].tolist())
+
+    def batches(self) -> Iterator[Tuple[VLInputs, List[VLDataSample]]]:
+        """The test set."""
+        return map(self._prepare, self.loader)
+
+    @torch.no_grad()
+    def features(self) -> Features:
+        """Embed the test set, whose items have one picture each."""
+        images, texts, samples = [], [], []
+        for inputs, data_samples in self.batches():
+            found = self.model(inputs, mode='tensor')
+            images.append(found.image.cpu())
+            texts.append(found.text.cpu())
+            samples += data_samples
+        for sample in samples:
+            if sample.num_images != 1:
+                raise ValueError(f'{self.config}: sample {sample.index} has {sample.num_images} pictures, must be 1')
+        return Features(
+            torch.cat(images).numpy(),
+            torch.cat(texts).numpy(),
+            np.repeat(np.arange(len(samples)), [sample.num_captions for sample in samples]),
+            [sample.img_paths[0] for sample in samples],
+            [caption for sample in samples for caption in sample.captions],
+        )
