@@ -1,6 +1,7 @@
 """Image-text pairs from tar shards."""
 
 import random
+import sys
 from itertools import chain, count, islice
 from typing import Dict, Iterator, Optional, Sequence
 
@@ -78,9 +79,8 @@ class WebCaptionDataset(IterableDataset):
 
     def __len__(self) -> int:
         """Samples of an epoch on this rank."""
-        if self.epoch_size is None:
-            raise TypeError('an endless WebCaptionDataset has no length: set epoch_size, or use IterBasedTrainLoop')
-        return self.epoch_size // self.world_size
+        # MMEngine's hooks ask for the length of an endless loader too.
+        return sys.maxsize if self.epoch_size is None else self.epoch_size // self.world_size
 
     def __iter__(self) -> Iterator[dict]:
         info = get_worker_info()
@@ -117,22 +117,19 @@ class WebCaptionDataset(IterableDataset):
         return dict(item, img_bytes=[sample[key]])
 
     def _raw(self, part: int, parts: int) -> Iterator[dict]:
-        """Endless undecoded samples of one worker out of all."""
+        """Endless undecoded samples of one worker out of all, mixed in turns of its shards."""
         if parts > len(self.urls):
             raise ValueError(
                 f'{self.ann_file}: {len(self.urls)} shards cannot be shared out among {parts} workers of all ranks'
             )
         seed, epoch = self.epoch_seed.get()
         rng = random.Random(f'{seed} {epoch} of {part}')
-        in_order = self._turns(seed, epoch, part, parts)
-        return webdataset.shuffle(self.shuffle_buffer, initial=self.shuffle_buffer, rng=rng)(in_order)
-
-    def _turns(self, seed: int, epoch: int, part: int, parts: int) -> Iterator[dict]:
+        read = webdataset.tarfile_to_samples(handler=_stop)
+        mix = webdataset.shuffle(self.shuffle_buffer, initial=self.shuffle_buffer, rng=rng)
         for turn in count():
             urls = list(self.urls)
             random.Random(f'{seed} {epoch} {turn}').shuffle(urls)
-            shards = [{'url': url} for url in urls[part::parts]]
-            samples = iter(webdataset.DataPipeline(shards, webdataset.tarfile_to_samples(handler=_stop)))
+            samples = mix(read({'url': url} for url in urls[part::parts]))
             first = next(samples, None)
             if first is None:
                 raise ValueError(f'no sample in {", ".join(urls[part::parts])}')
