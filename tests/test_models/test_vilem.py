@@ -1,15 +1,15 @@
 """The dual encoder and ViLEM as a whole."""
 
-import edits  # noqa: F401  registers EveryOtherWord
 import pytest
 import torch
+from edits import EveryOtherWord
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmvlforge.models.paths import GlobalPath, HighestLevelPath, LocalPath, UnifiedPath
 from mmvlforge.registry import MODELS
-from mmvlforge.structures import IGNORE, CaptionTargets, EditedText, ImageFeatures, VLDataSample, VLInputs
+from mmvlforge.structures import CaptionTargets, ImageFeatures, VLDataSample, VLInputs
 
 DIMS, WORDS = 32, 50
 LENGTHS = (9, 4, 6)  # tokens, [CLS] and [SEP] included

@@ -18,4 +18,4 @@ train_dataloader = dict(
     ),
 )
 # 3.3 of 12.4 million links were dead for the authors.
-default_hooks = dict(skipped_pictures=dict(max_share=0.4))
+custom_hooks = [dict(type='SkippedPictureHook', max_share=0.4)]

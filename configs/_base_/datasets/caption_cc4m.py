@@ -76,4 +76,4 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 # Links die: a tenth of CC3M is an alarm if it was complete, and normal for a late download.
-default_hooks = dict(skipped_pictures=dict(type='SkippedPictureHook', max_share=0.2))
+custom_hooks = [dict(type='SkippedPictureHook', max_share=0.2)]

@@ -1,0 +1,14 @@
+"""Fine-tuning on Flickr30K at 384 pixels: 10 epochs.
+
+bash tools/dist_train.sh configs/vilem/vilem_flickr30k_ft.py 8
+"""
+
+_base_ = [
+    '../_base_/models/vilem_base_384.py',
+    '../_base_/datasets/flickr30k_retrieval.py',
+    '../_base_/schedules/vilem_finetune.py',
+    '../_base_/default_runtime.py',
+]
+
+param_scheduler = [dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=10, T_max=10, convert_to_iter_based=True)]
+train_cfg = dict(max_epochs=10)

@@ -1,0 +1,7 @@
+"""Table 5, B: error detection with local features, on 1 million pairs of CC3M.
+
+bash tools/dist_train.sh configs/vilem/vilem_table5_b.py 32
+"""
+
+_base_ = './vilem_table5_h.py'
+model = dict(global_path=None, correction_head=None)
