@@ -178,3 +178,30 @@ def test_decoders_see_the_same_picture(data_speed, tmp_path):
     ours = data_speed.load_image(path, (256, 256)).astype(int)
     assert abs(ours - data_speed.opencv(path, (256, 256))).max() <= 1
     assert abs(ours - data_speed.pillow_draft(path, (256, 256))[..., ::-1]).max() <= 1
+
+
+def test_text_edition_speed(capsys):
+    """The three ways run; with one token to draw from they write the same."""
+    benchmark = load('text_edition_speed')
+    arguments = ['--batch-size', '6', '--layers', '1', '--dims', '64', '--vocabulary', '200', '--rounds', '1']
+    assert benchmark.main([*arguments, '--device', 'cpu']) == 0
+    out = capsys.readouterr().out
+    assert '6 captions, ' in out and number(r'in batches +[\d.]+ +([\d.]+)', out) == 1
+    assert number(r'in passes +[\d.]+ +([\d.]+)', out) > 0 and number(r'one by one +[\d.]+ +([\d.]+)', out) > 0
+
+
+def test_text_edition_ways_agree(tmp_path):
+    benchmark = load('text_edition_speed')
+    args = benchmark.parse_args(['--batch-size', '6', '--layers', '1', '--dims', '64', '--vocabulary', '200',
+                                 '--device', 'cpu'])  # fmt: skip
+    torch.manual_seed(0)
+    benchmark.write_language_model(tmp_path, args)
+    inputs = benchmark.make_captions(args)
+    corruptor = benchmark.TextCorruptor(str(tmp_path), rate=0.4, top_k=1)
+    chosen = corruptor.choose(inputs)
+    model = benchmark.BertForMaskedLM.from_pretrained(tmp_path).eval()
+    edited = corruptor.edit(inputs, chosen).input_ids
+    assert (chosen.sum(1) > 1).any()
+    # Random weights predict neither the original nor a special token here, which only the corruptor leaves out.
+    assert torch.equal(edited, benchmark.edit_in_passes(model, inputs, chosen, 1))
+    assert torch.equal(edited, benchmark.edit_one_by_one(model, inputs, chosen, 1))

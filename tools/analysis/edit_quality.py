@@ -62,6 +62,7 @@ def read_captions(data_root: Path, split: str) -> List[Told]:
 def edit(captions: List[Told], cfg: Config, seed: int) -> List[List[str]]:
     """The words of each caption after the edition: every word of the mini set is one token."""
     corruptor = MODELS.build(cfg.model.corruptor)
+    corruptor.init_weights()
     tokenizer = AutoTokenizer.from_pretrained(corruptor.name)
     ids = [torch.tensor(tokenizer.convert_tokens_to_ids(caption.words)) for caption in captions]
     if any((row == tokenizer.unk_token_id).any() for row in ids):

@@ -1,0 +1,113 @@
+"""The masked language model of captions: its loss, and the folder that training leaves."""
+
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from project import ROOT, run_tool
+
+from mmvlforge.models.encoders import TextCorruptor
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import IGNORE, VLInputs
+
+sys.path.insert(0, str(ROOT / 'tools/data'))
+
+import caption_scenes  # noqa: E402
+import make_mini_captions  # noqa: E402
+
+WORDS = len(caption_scenes.VOCABULARY) + 5
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp('generated') / 'set'
+    make_mini_captions.make_mini_set(out, dict(train=30, val=5, test=10), seed=1)
+    return out
+
+
+def model_of(folder, **corruptor):
+    config = dict(
+        vocab_size=WORDS,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    corruptor = dict(type='TextCorruptor', name=str(folder / 'tokenizer'), mode='masked', **corruptor)
+    return MODELS.build(dict(type='MaskedLanguageModel', config=config, corruptor=corruptor))
+
+
+def test_loss_is_the_mean_over_masked_tokens(folder):
+    model = model_of(folder, rate=0.5)
+    ids = torch.tensor([[2, 10, 11, 12, 3, 0], [2, 20, 21, 22, 23, 3]])
+    inputs = VLInputs(None, ids, ids > 0, ids > 4)
+    torch.manual_seed(1)
+    text = model.corruptor(inputs)
+    chosen = text.correction != IGNORE
+    assert 0 < chosen.sum() < 7
+    log_probs = model(inputs._replace(input_ids=ids.masked_fill(chosen, 4))).log_softmax(-1)
+    expected = -torch.stack([log_probs[r, c, ids[r, c]] for r, c in chosen.nonzero().tolist()]).mean()
+    torch.manual_seed(1)
+    torch.testing.assert_close(model(inputs, mode='loss')['loss'], expected)
+
+
+def test_no_masked_token_is_a_true_zero(folder):
+    model = model_of(folder, rate=0.0)
+    ids = torch.tensor([[2, 10, 11, 3]])
+    loss = model(VLInputs(None, ids, ids > 0, ids > 4), mode='loss')['loss']
+    loss.backward()
+    assert loss == 0
+    assert all(p.grad is None or (p.grad == 0).all() for p in model.parameters())
+    with pytest.raises(ValueError, match="mode must be 'loss' or 'tensor', got 'predict'"):
+        model(VLInputs(None, ids, ids > 0, ids > 4), mode='predict')
+
+
+TINY = """
+_base_ = {base!r}
+data_root = {data!r}
+model = dict(config=dict(hidden_size=64, num_hidden_layers=1, intermediate_size=64),
+             corruptor=dict(name=data_root + 'tokenizer'))
+pipeline = [dict(type='CaptionTokenizer', name=data_root + 'tokenizer'), dict(type='PackCaptionInputs')]
+train_dataloader = dict(batch_size=16, num_workers=0, persistent_workers=False,
+                        dataset=dict(data_root=data_root, pipeline=pipeline))
+visualizer = None
+"""
+QUALITY = """
+default_scope = 'mmvlforge'
+data_root = {data!r}
+model = dict(corruptor=dict(type='TextCorruptor', name={lm!r}, rate=0.3, stop_words={stop!r}))
+"""
+
+
+def test_trained_folder_edits_captions(folder, tmp_path):
+    """The config in small: train, load what it wrote, and judge its edits with the tool."""
+    config = tmp_path / 'tiny.py'
+    config.write_text(TINY.format(base=str(ROOT / 'configs/vilem/mini_lm.py'), data=f'{folder}/'))
+    run_tool('tools/train.py', config, '--work-dir', tmp_path / 'work')
+    lm = str(tmp_path / 'work/hf')
+    corruptor = TextCorruptor(lm)
+    corruptor.init_weights()
+    trained = torch.load(tmp_path / 'work/epoch_1.pth', map_location='cpu', weights_only=False)['state_dict']
+    loaded = corruptor._loaded.model.state_dict()
+    assert {f'model.{name}' for name in loaded} == set(trained)
+    assert all(torch.equal(tensor, trained[f'model.{name}']) for name, tensor in loaded.items())
+
+    stop = list(caption_scenes.FUNCTION_WORDS)
+    config.write_text(QUALITY.format(data=f'{folder}/', lm=lm, stop=stop))
+    out = run_tool('tools/analysis/edit_quality.py', config, '--examples', 3).stdout
+    # Only words that state a fact are edited, and two edits rarely make a caption true from the other group.
+    assert '50 captions, ' in out and 'function word' not in out
+    assert float(out.split('false for their picture: ')[1].split()[0]) > 95
+    assert sum(line.startswith(('false  ', 'TRUE   ')) for line in out.splitlines()) == 3
+
+    config.write_text(QUALITY.format(data=f'{folder}/', lm=str(tmp_path / 'nothing'), stop=stop))
+    result = run_tool('tools/analysis/edit_quality.py', config, check=False)
+    assert result.returncode == 2 and 'nothing' in result.stderr and 'cannot be loaded' in result.stderr
+
+
+def test_config_knows_the_vocabulary():
+    cfg = Config.fromfile(ROOT / 'configs/vilem/mini_lm.py')
+    assert cfg.model.config.vocab_size == WORDS
