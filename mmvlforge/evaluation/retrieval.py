@@ -21,6 +21,7 @@ import numpy as np
 
 __all__ = [
     'PAIR_MEANS',
+    'WINOGROUND_CHANCE',
     'checked_features',
     'image_text_chance',
     'image_text_metrics',
@@ -32,6 +33,7 @@ __all__ = [
 
 RECALL_AT = (1, 5, 10)
 PAIR_MEANS = ('prefix', 'macro')
+WINOGROUND_CHANCE = dict(text_score=25.0, image_score=25.0, group_score=100 / 6)
 _BITS = 25.9  # length of the longest row on the grid, as a power of two: scores then stay below 2**52
 _TILE = (256, 1024)  # images and captions ranked at a time: 2 MB of scores
 
@@ -224,7 +226,7 @@ def winoground_metrics(
 
     With s(c, i) the similarity of a sample's two captions and two images: ``text_score`` is the share of samples with
     s(c0, i0) > s(c1, i0) and s(c1, i1) > s(c0, i1); ``image_score`` with s(c0, i0) > s(c0, i1) and
-    s(c1, i1) > s(c1, i0); ``group_score`` with both. Chance is 25, 25 and 16.67.
+    s(c1, i1) > s(c1, i0); ``group_score`` with both. Chance is ``WINOGROUND_CHANCE``.
 
     Args:
         image_feats: ``(N, 2, D)``.

@@ -4,12 +4,12 @@ import base64
 import io
 from html import escape
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
-__all__ = ['figure', 'number', 'table', 'write_page']
+__all__ = ['figure', 'metric_table', 'table', 'write_page']
 
 _STYLE = """
 :root { --ink: #18202c; --soft: #5d6675; --line: #dfe3ea; --true: #d62020; --pred: #185adb; --fill: #bed6ff; }
@@ -35,8 +35,10 @@ small { color: var(--soft); display: block; font-weight: 400; font-size: .85rem;
 .narrow { max-width: 780px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 16px; }
 .cards { align-items: start; }
+.wide { display: grid; gap: 16px; justify-items: start; }
 figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; }
+.wide figure img { width: auto; max-width: 100%; }
 figcaption { padding: 8px 12px; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem; }
 .t { border-bottom: 3px solid var(--true); } .p { background: var(--fill); padding: 0 2px; }
 """
@@ -48,8 +50,36 @@ def table(head: Sequence[str], rows: Sequence[str], numbers: int = 1) -> str:
     return f'<section class=box><table><thead><tr>{"".join(cells)}</tr></thead>{"".join(rows)}</table></section>'
 
 
-def number(value: Optional[float]) -> str:
-    """Two decimals, a dash for None."""
+def metric_table(
+    meanings: Dict[str, Tuple[str, bool, str]], metrics: dict, base: Optional[dict] = None, base_name: str = 'Trivial'
+) -> str:
+    """A table of metrics under their groups, green where they are better than a base and red where worse.
+
+    Args:
+        meanings: Name → group, whether higher is better, what it says (HTML); rows in this order.
+        metrics: Name → value or None.
+        base: Likewise of what they are held against; None leaves it out.
+        base_name: Its column's head.
+    """
+    head = ['Metric', 'Model'] + ([base_name] if base is not None else [])
+    rows, group = [], None
+    for name, (kind, higher, meaning) in meanings.items():
+        if kind != group:
+            rows.append(f'<tr class=group><th colspan={len(head)}>{kind}</th></tr>')
+            group = kind
+        value, other = metrics.get(name), (base or {}).get(name)
+        style = ''
+        if value is not None and other is not None and value != other:
+            style = ' good' if (value > other) == higher else ' bad'
+        arrow = '↑ higher is better' if higher else '↓ lower is better'
+        cells = [f'<td class="n{style}">{_number(value)}</td>']
+        if base is not None:
+            cells.append(f'<td class=n>{_number(other)}</td>')
+        rows.append(f'<tr><td><b>{name}</b> <small>{arrow}. {meaning}</small></td>{"".join(cells)}</tr>')
+    return table(head, rows, len(head) - 1)
+
+
+def _number(value: Optional[float]) -> str:
     return '–' if value is None else f'{value:.2f}'
 
 

@@ -13,7 +13,7 @@ from mmvlforge.evaluation.functional import box_scores
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization.drawing import blank_picture, load_picture
 from mmvlforge.visualization.manipulation_visualizer import ManipulationVisualizer
-from mmvlforge.visualization.page import figure, number, table, write_page
+from mmvlforge.visualization.page import figure, metric_table, table, write_page
 
 __all__ = ['METRICS', 'build_sample', 'prediction_error', 'select_samples', 'write_report']
 
@@ -113,26 +113,6 @@ def select_samples(classes: Sequence[str], errors: Sequence[float], num: int) ->
     return dict(typical=typical, worst=worst, best=best)
 
 
-def _metric_table(metrics: dict, trivial: Optional[dict]) -> str:
-    head = ['Metric', 'Model'] + (['Trivial'] if trivial is not None else [])
-    rows, group = [], None
-    for name, (kind, higher, meaning) in METRICS.items():
-        if kind != group:
-            rows.append(f'<tr class=group><th colspan={len(head)}>{kind}</th></tr>')
-            group = kind
-        value = metrics.get(name)
-        base = trivial.get(name) if trivial is not None else None
-        style = ''
-        if value is not None and base is not None and value != base:
-            style = ' good' if (value > base) == higher else ' bad'
-        arrow = '↑ higher is better' if higher else '↓ lower is better'
-        cells = [f'<td class="n{style}">{number(value)}</td>']
-        if trivial is not None:
-            cells.append(f'<td class=n>{number(base)}</td>')
-        rows.append(f'<tr><td><b>{name}</b> <small>{arrow}. {meaning}</small></td>{"".join(cells)}</tr>')
-    return table(head, rows, len(head) - 1)
-
-
 def _class_table(samples: Sequence[VLDataSample]) -> str:
     counts = Counter(sample.fake_cls for sample in samples)
     called = Counter(sample.fake_cls for sample in samples if sample.pred_fake_score > 0.5)
@@ -223,7 +203,7 @@ def write_report(
         )
         parts += [
             f'<h2>Metrics</h2><p>All in percent.{note if trivial is not None else ""}</p>',
-            f'<div class=narrow>{_metric_table(metrics, trivial)}</div>',
+            f'<div class=narrow>{metric_table(METRICS, metrics, trivial)}</div>',
         ]
     parts += [
         '<h2>Classes and verdicts</h2>',
