@@ -108,6 +108,7 @@ def test_trained_folder_edits_captions(folder, tmp_path):
     assert result.returncode == 2 and 'nothing' in result.stderr and 'cannot be loaded' in result.stderr
 
 
-def test_config_knows_the_vocabulary():
-    cfg = Config.fromfile(ROOT / 'configs/vilem/mini_lm.py')
-    assert cfg.model.config.vocab_size == WORDS
+def test_configs_know_the_vocabulary():
+    lm, vilem = (Config.fromfile(ROOT / f'configs/vilem/{name}.py').model for name in ('mini_lm', 'vilem_mini'))
+    assert lm.config.vocab_size == WORDS
+    assert vilem.corruptor.stop_words == list(caption_scenes.FUNCTION_WORDS)

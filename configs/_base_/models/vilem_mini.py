@@ -5,7 +5,12 @@ _base_ = './dual_encoder_mini.py'
 model = dict(
     type='ViLEM',
     text_encoder=dict(num_cross_layers=2),
-    corruptor=dict(type='TextCorruptor', name='work_dirs/mini_lm/hf'),
+    corruptor=dict(
+        type='TextCorruptor',
+        name='work_dirs/mini_lm/hf',
+        # The words of the templates that state nothing: replacing them would not make a caption false.
+        stop_words=['a', 'and', 'in', 'is', 'near', 'of', 'the', 'while', 'with'],
+    ),
     num_edit_layers=2,
     local_path=dict(type='LocalPath'),
     global_path=dict(type='GlobalPath'),
