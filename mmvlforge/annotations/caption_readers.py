@@ -8,7 +8,6 @@ import zlib
 from itertools import count
 from pathlib import Path
 from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
-from urllib.parse import urlsplit
 
 from mmvlforge.annotations.annotation_file import read_annotations
 
@@ -124,7 +123,7 @@ def _url_file(path: str, row: int, url: str, file_name: str) -> str:
     encoded = url.encode()
     names = dict(
         row=row,
-        basename=urlsplit(url).path.rpartition('/')[2],
+        basename=url.split('?', 1)[0].rpartition('/')[2],
         md5=hashlib.md5(encoded, usedforsecurity=False).hexdigest(),
         crc32=zlib.crc32(encoded),
     )
@@ -167,8 +166,8 @@ def read_url_table(path: str, file_name: str, columns: Sequence[str] = ('caption
     Args:
         path: The file, without header, a pair a line.
         file_name: How a picture's local file is named, such as ``'{md5}.jpg'``, from ``{row}`` (line number from 0,
-            ``{row:09d}`` with leading zeros), ``{basename}`` (last part of the url's path), ``{md5}`` (of the url, in
-            hexadecimal digits), ``{crc32}`` (of the url, ``{crc32:08x}`` in hexadecimal digits).
+            ``{row:09d}`` with leading zeros), ``{basename}`` (last part of the url, up to a ``?``), ``{md5}`` (of the
+            url, in hexadecimal digits), ``{crc32}`` (of the url, ``{crc32:08x}`` in hexadecimal digits).
         columns: Order of the two columns.
     """
     if sorted(columns) != ['caption', 'url']:
