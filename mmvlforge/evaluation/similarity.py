@@ -20,7 +20,7 @@ __all__ = ['similarity_distribution']
 _ROWS = 256  # images compared at a time
 
 
-def similarity_distribution(image_feats, text_feats, text_to_image, bins: int = 60) -> Dict[str, dict]:
+def similarity_distribution(image_feats, text_feats, text_to_image, bins: int = 100) -> Dict[str, dict]:
     """Histograms, means and deviations of similarities and normalised margins.
 
     Args:

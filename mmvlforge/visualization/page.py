@@ -89,14 +89,15 @@ def figure(picture: np.ndarray, alt: str, caption: str) -> str:
     Args:
         picture: RGB, uint8 ``(height, width, 3)``.
         alt: What it shows, for those who do not see it.
-        caption: Text under it.
+        caption: Text under it; none if empty.
     """
     file = io.BytesIO()
     Image.fromarray(picture).save(file, 'JPEG', quality=85, subsampling=0, optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
+    below = f'<figcaption>{escape(caption)}</figcaption>' if caption else ''
     return (
         f'<figure><img loading=lazy width={picture.shape[1]} height={picture.shape[0]} alt="{escape(alt)}" '
-        f'src="data:image/jpeg;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'src="data:image/jpeg;base64,{data}">{below}</figure>'
     )
 
 

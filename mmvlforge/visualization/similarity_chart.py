@@ -28,7 +28,7 @@ def draw_similarities(models: Dict[str, dict]) -> np.ndarray:
         for kind, style in (('positive', '-'), ('negative', '--')):
             label = f'{name}, {kind}: {found[kind]["mean"]:.2f} ± {found[kind]["std"]:.2f}'
             left.stairs(found[kind]['histogram'], edges, color=color, linestyle=style, label=label)
-            left.stairs(found[kind]['histogram'], edges, color=color, alpha=0.15, fill=True)
+        left.stairs(found['positive']['histogram'], edges, color=color, alpha=0.15, fill=True)
         margin = found['normalised_margin']
         right.stairs(margin['histogram'], edges, color=color, label=f'{name}: mean {margin["mean"]:.2f}')
         right.stairs(margin['histogram'], edges, color=color, alpha=0.15, fill=True)

@@ -26,12 +26,12 @@ from mmvlforge.visualization.page import figure, metric_table, write_page
 # name → (group, whether higher is better, what it says)
 MEANINGS = {
     **{
-        f'{way}_R@{k}': (group, True, f'Share of {queries} with {wanted} among the first {k}.')
+        f'{way}_R@{k}': (group, True, f'Share of {queries} with {wanted} {place}.')
         for way, group, queries, wanted in (
             ('i2t', 'Captions for a picture', 'pictures', 'one of their captions'),
             ('t2i', 'Pictures for a caption', 'captions', 'their picture'),
         )
-        for k in (1, 5, 10)
+        for k, place in ((1, 'first'), (5, 'among the first 5'), (10, 'among the first 10'))
     },
     'RSUM': ('Both ways', True, 'Sum of the six.'),
     **{
