@@ -489,6 +489,30 @@ def mask_face(head: Head, region: Tuple[int, int, int, int], grow: float, soft: 
     return cv2.GaussianBlur(mask, (0, 0), soft)[:, :, None]
 
 
+_CONFETTI = ((60, 60, 235), (60, 220, 250), (230, 120, 60), (90, 210, 90), (220, 90, 220), (255, 255, 255))
+
+
+def _set_mood(image: np.ndarray, mood: str, rng: np.random.Generator) -> None:
+    """Let the place tell the mood, too, in place: confetti in the air, or dim light."""
+    if mood == 'happy':
+        pen = Pen(image, SIZE)
+        for x, y in rng.uniform(0, 1, (45, 2)) * (1, 0.75):
+            pen.oval(x, y, rng.uniform(0.012, 0.02), 0.01, pick(rng, _CONFETTI), angle=rng.uniform(0, 180))
+    else:
+        image[:] = cv2.multiply(image, (0.6, 0.6, 0.6, 0))
+
+
+def _draw_raised_arm(image: np.ndarray, head: Head, side: int) -> None:
+    """An arm thrown up beside the head."""
+    person = PEOPLE[head.row]
+    (x, y), (rx, ry) = head.centre, head.axes
+    pen = Pen(image, 1.0)
+    shoulder, elbow, hand = (x + side * 1.7 * rx, y + 1.9 * ry), (x + side * 2.3 * rx, y + ry), (x + side * 1.9 * rx, y)
+    pen.line([shoulder, elbow, hand], person.shirt, 0.55 * rx)
+    pen.line([shoulder, elbow, hand], dark(person.shirt, 0.12), 0.3 * rx)
+    pen.oval(hand[0], hand[1] - 0.2 * ry, 0.34 * rx, 0.3 * ry, _SKIN[person.skin])
+
+
 def _draw_body(image: np.ndarray, head: Head) -> None:
     person = PEOPLE[head.row]
     (x, y), (rx, ry) = head.centre, head.axes
@@ -759,6 +783,7 @@ def draw_scene(scene: Scene, rng: np.random.Generator) -> Picture:
     left, top = rng.integers(0, _PLACE_PIXELS - SIZE + 1, 2)
     image = _place_picture(scene.place, int(rng.integers(_PLACE_VARIANTS)))[top : top + SIZE, left : left + SIZE]
     image = cv2.flip(image, 1) if rng.random() < 0.5 else image.copy()
+    _set_mood(image, scene.mood, rng)
 
     side = 1 if rng.random() < 0.5 else -1  # of the main person's free hand
     middle = SIZE / 2
@@ -772,12 +797,14 @@ def draw_scene(scene: Scene, rng: np.random.Generator) -> Picture:
         x = middle + side * rng.uniform(34, 44)
         heads.append(_place_head(scene.second, 'neutral', x, rng.uniform(46, 60), rng.uniform(32, 41), rng))
     for head in reversed(heads):
+        if head.mood == 'happy':
+            _draw_raised_arm(image, head, -side)
         _draw_body(image, head)
         paste(image, head_sprite(head.row, head.mood, head.variant), head.matrix)
 
-    size = rng.uniform(40, 50)
+    size = rng.uniform(48, 56)
     x = np.clip(main.centre[0] + side * rng.uniform(27, 37), size / 2, SIZE - size / 2)
-    y = SIZE - size / 2 - rng.uniform(0, 5)
+    y = SIZE - size / 2 + rng.uniform(-4, 4)
     turn, scale = np.deg2rad(rng.uniform(-10, 10)), size / _OBJECT_PIXELS
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     offset = np.array([x, y]) - linear @ np.array([_OBJECT_PIXELS / 2, _OBJECT_PIXELS / 2])
