@@ -6,7 +6,7 @@ python tools/train.py configs/dgm4/dca_imq_mini_baseline.py
 _base_ = './dca_imq_mini.py'
 model = dict(
     neck=dict(num_image_layers=0),
-    type_head=dict(_delete_=True, type='MultiLabelHead', in_dims=128, hidden_dims=256),
-    box_head=dict(_delete_=True, type='BoxHead', in_dims=128, hidden_dims=128, loss_weight=1.0, no_box_rule='type'),
-    token_head=dict(_delete_=True, type='TokenMLPHead', in_dims=128, hidden_dims=128),
+    type_head=dict(_delete_=True, type='MultiLabelHead', in_dims=128, hidden_dims=256, loss_weight=2.0),
+    box_head=dict(_delete_=True, type='BoxHead', in_dims=128, hidden_dims=128, loss_weight=2.0, no_box_rule='type'),
+    token_head=dict(_delete_=True, type='TokenMLPHead', in_dims=128, hidden_dims=128, loss_weight=6.0),
 )

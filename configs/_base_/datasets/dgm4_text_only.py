@@ -32,9 +32,7 @@ train_dataset = dict(
 )
 test_dataset = dict(train_dataset, ann_file='test_usa_today.json')
 train_dataloader = dict(batch_size=64, num_workers=1, pin_memory=False, dataset=train_dataset)
-val_dataloader = dict(
-    batch_size=256, num_workers=1, persistent_workers=False, pin_memory=False, dataset=test_dataset
-)
+val_dataloader = dict(batch_size=256, num_workers=1, persistent_workers=False, pin_memory=False, dataset=test_dataset)
 test_dataloader = val_dataloader
 val_evaluator = dict(
     metrics=[dict(type='BinaryMetric'), dict(type='ManipulationTypeMetric'), dict(type='TokenMetric')],

@@ -40,7 +40,8 @@ model = dict(
         attn_drop=0.0,
     ),
     binary_head=dict(type='BinaryHead', in_dims=dims, hidden_dims=2 * dims),
-    type_head=dict(type='DFCHead', in_dims=dims, hidden_dims=dims, loss_weight=1.0),
-    box_head=dict(type='IMQBoxHead', in_dims=dims, hidden_dims=dims, num_heads=4, loss_weight=1.0, no_box_rule='type'),
-    token_head=dict(type='IMQTokenHead', in_dims=dims, num_heads=4, reduced_dims=dims, loss_weight=3.0),
+    # What two modalities mean together is learnt late: its losses weigh more.
+    type_head=dict(type='DFCHead', in_dims=dims, hidden_dims=dims, loss_weight=2.0),
+    box_head=dict(type='IMQBoxHead', in_dims=dims, hidden_dims=dims, num_heads=4, loss_weight=2.0, no_box_rule='type'),
+    token_head=dict(type='IMQTokenHead', in_dims=dims, num_heads=4, reduced_dims=dims, loss_weight=6.0),
 )
