@@ -16,9 +16,9 @@ class TransformerLayer(nn.Module):
     and this paper's modality interaction (Eq. 2-3) and, since the cross-attention is passed over without a memory, of
     ViLEM's text encoder.
 
-    The gains scale the last map of each part at the start, where no pre-trained weights replace it. A layer starts near
-    the identity, so that tokens keep their difference; but the other modality is heard from the first step, for what a
-    token and a picture mean together cannot be learnt from a whisper.
+    The gains scale the last map of an attention at the start, where no pre-trained weights replace it. Self-attention
+    starts as a whisper, so that tokens keep their difference; but the other modality is heard from the first step, for
+    what a token and a picture mean together cannot be learnt otherwise.
 
     Args:
         embed_dims: Channels C.
@@ -29,7 +29,7 @@ class TransformerLayer(nn.Module):
         drop: Dropout after each part.
         attn_drop: Dropout on the attention weights.
         norm_eps: Epsilon of the layer norms. BERT's is 1e-12, RoBERTa's 1e-5.
-        residual_gain: Gain of the self-attention's and the feed-forward part's last map.
+        residual_gain: Gain of the self-attention's last map.
         cross_gain: Gain of the cross-attention's last map.
         with_cp: Recompute the layer in the backward pass (gradient checkpointing): less memory, more time.
     """
@@ -56,7 +56,7 @@ class TransformerLayer(nn.Module):
             self.cross_attn = Attention(embed_dims, num_heads, memory_dims, attn_drop, cross_gain)
             self.cross_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.fc1 = init_linear(nn.Linear(embed_dims, ffn_dims))
-        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims), residual_gain)
+        self.fc2 = init_linear(nn.Linear(ffn_dims, embed_dims))
         self.ffn_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.drop = nn.Dropout(drop)
 
