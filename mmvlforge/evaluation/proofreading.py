@@ -9,7 +9,7 @@ import numpy as np
 
 from mmvlforge.evaluation.functional import binary_metrics
 
-__all__ = ['blind_correction', 'proofreading_metrics']
+__all__ = ['blind_proofreading', 'proofreading_metrics']
 
 CORRECT_AT = (1, 5)
 
@@ -46,16 +46,23 @@ def proofreading_metrics(edited, originals, wrong=None, candidates=None) -> Dict
     return metrics
 
 
-def blind_correction(originals) -> Dict[str, float]:
-    """``correction_top1`` and ``correction_top5`` of the best guesser that looks at nothing.
+def blind_proofreading(edited, originals, input_ids) -> Dict[str, float]:
+    """The metrics of the best guesser that looks neither at the picture nor at the other words.
 
-    It proposes the tokens that were edited most often, the same for every place.
+    It knows how often each word of the edited captions is wrong: words that are never edited, such as stop words, are
+    easy for it, so its AUC is above 50. In place of any it proposes the words that were edited most often.
 
     Args:
-        originals: Ids that stood there before the edition, ``(E,)``.
+        edited: As in :func:`proofreading_metrics`.
+        originals: As in :func:`proofreading_metrics`.
+        input_ids: Ids after the edition, ``(T,)``.
     """
+    edited = np.asarray(edited, dtype=bool)
+    _, word = np.unique(np.asarray(input_ids), return_inverse=True)
+    rates = np.bincount(word, edited) / np.bincount(word)
     counts = -np.sort(-np.unique(np.asarray(originals), return_counts=True)[1])
-    return {f'correction_top{k}': 100.0 * float(counts[:k].sum()) / float(counts.sum()) for k in CORRECT_AT}
+    corrections = {f'correction_top{k}': 100.0 * float(counts[:k].sum()) / float(counts.sum()) for k in CORRECT_AT}
+    return dict(proofreading_metrics(edited, originals, rates[word]), **corrections)
 
 
 def _correction(originals: np.ndarray, candidates: np.ndarray) -> Dict[str, float]:

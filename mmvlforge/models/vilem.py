@@ -120,6 +120,7 @@ class ViLEM(DualEncoder):
         for sample, rows in zip(data_samples, torch.arange(len(edited), device=edited.device).split(counts.tolist())):
             words, edits = inputs.word_mask[rows], changed[rows]
             sample.pred_proofreading = EditExam(
+                edited[rows][words].cpu(),
                 edits[words].cpu(),
                 inputs.input_ids[rows][edits].cpu(),
                 {

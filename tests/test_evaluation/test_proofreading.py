@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmvlforge.evaluation import ProofreadingMetric
-from mmvlforge.evaluation.proofreading import blind_correction, proofreading_metrics
+from mmvlforge.evaluation.proofreading import blind_proofreading, proofreading_metrics
 from mmvlforge.structures import EditExam
 
 EDITED = [True, False, True, False, False]
@@ -22,8 +22,13 @@ def test_by_hand():
 def test_blind_guesser_knows_frequencies():
     # 4 of 3, 3 of 8, 2 of 5 and one each of 1, 2, 9, 6: the first five words cover 11 of 13.
     originals = [3] * 4 + [8] * 3 + [5] * 2 + [1, 2, 9, 6]
-    assert blind_correction(originals) == dict(
-        correction_top1=pytest.approx(400 / 13), correction_top5=pytest.approx(1100 / 13)
+    # Word 20 is wrong in 12 of 16 places, 21 in 1 of 3, 22 never: (12 · (4 + 2 + 5) - 12 · 4 / 2 + 1 · (2 / 2 + 5)) of
+    # 13 · 11 pairs are in order.
+    ids, edited = [20] * 16 + [21] * 3 + [22] * 5, [True] * 12 + [False] * 4 + [True] + [False] * 7
+    assert blind_proofreading(edited, originals, ids) == dict(
+        detection_AUC=pytest.approx(100 * (12 * 11 - 24 + 6) / 143),
+        correction_top1=pytest.approx(400 / 13),
+        correction_top5=pytest.approx(1100 / 13),
     )
 
 
@@ -44,7 +49,12 @@ def test_wrong_shapes(args, message):
 
 def exam(edited, originals, wrong, candidates):
     reading = (torch.tensor(wrong), torch.tensor(candidates))
-    return EditExam(torch.tensor(edited), torch.tensor(originals), {'local': reading, 'global': (reading[0], None)})
+    return EditExam(
+        torch.arange(len(edited)),
+        torch.tensor(edited),
+        torch.tensor(originals),
+        {'local': reading, 'global': (reading[0], None)},
+    )
 
 
 def test_metric_joins_samples_once_each():
@@ -60,6 +70,8 @@ def test_metric_joins_samples_once_each():
         'correction_top1/local': 50.0,
         'correction_top5/local': 50.0,
         'detection_AUC/global': 75.0,
+        # ids 0 and 1, then 0, 1, 2: word 0 is always wrong, the others never
+        'detection_AUC/chance': 100.0,
         'correction_top1/chance': 50.0,
         'correction_top5/chance': 100.0,
     }

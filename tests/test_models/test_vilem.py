@@ -339,10 +339,11 @@ def test_examination_proofreads_the_edits_of_each_group():
     first, second = examine(model, inputs, groups())
     # Word tokens of the captions of 9 and 4 tokens: 7 and 2. Odd places are edited.
     assert first.edited.int().tolist() == [1, 0, 1, 0, 1, 0, 1] + [1, 0]
+    edited = model.corruptor(inputs).input_ids
+    assert first.input_ids.tolist() == [*edited[0, 1:8].tolist(), *edited[1, 1:3].tolist()]
     assert first.originals.tolist() == [*inputs.input_ids[0, [1, 3, 5, 7]].tolist(), inputs.input_ids[1, 1].item()]
     assert second.edited.int().tolist() == [1, 0, 1, 0]
     # The same as proofreading the pairs by themselves; caption 1 belongs to picture 0.
-    edited = model.corruptor(inputs).input_ids
     pairs = inputs._replace(input_ids=edited, images=inputs.images[[0, 0, 1]])
     for name, reading in model.proofread(pairs).items():
         wrong, candidates = first.readings[name]

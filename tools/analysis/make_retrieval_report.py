@@ -75,7 +75,7 @@ def read_metrics(paths: List[str]) -> Dict[str, float]:
                 raise ValueError(f'{path}:{error.lineno}: broken JSON: {error.msg}') from error
         if not isinstance(found, dict) or not all(type(value) in (int, float) for value in found.values()):
             raise ValueError(f'{path}: must be a JSON object of numbers')
-        metrics.update(found)
+        metrics.update({name: float(value) for name, value in found.items()})
     if not MEANINGS.keys() & metrics.keys():
         raise ValueError(f'{" ".join(paths)}: none of the metrics {", ".join(MEANINGS)}')
     return metrics
@@ -83,13 +83,9 @@ def read_metrics(paths: List[str]) -> Dict[str, float]:
 
 def chance_of(metrics: Dict[str, float], features: Features) -> Dict[str, float]:
     """What guessing gets, for every known metric."""
-    known = {**image_text_chance(features.owner, len(features.image)), **WINOGROUND_CHANCE, 'detection_AUC': 50.0}
-    chance = {name: known.get(name, known.get(name.split('/')[0])) for name in metrics if name in MEANINGS}
-    for name in chance:
-        kind, _, path = name.partition('/')
-        if path and f'{kind}/chance' in metrics:
-            chance[name] = metrics[f'{kind}/chance']
-    return chance
+    known = {**image_text_chance(features.owner, len(features.image)), **WINOGROUND_CHANCE}
+    known.update({name.removesuffix('/chance'): value for name, value in metrics.items() if name.endswith('/chance')})
+    return {name: known.get(name.split('/')[0]) for name in metrics if name in MEANINGS}
 
 
 def _cards(head: str, text: str, pictures: List[Drawn], wide: bool = False) -> str:
@@ -141,14 +137,14 @@ def run(args: argparse.Namespace) -> None:
         pictures = sections(trained, features, args.num)
     note = (
         f'{len(features.image)} pictures, {len(features.text)} captions. All in percent. <b>Chance</b>: random order, '
-        'random choice; for corrections, always the words that are edited most often.'
+        'random choice; for proofreading, a guesser that knows how often each word is wrong and edited, and no more.'
     )
     parts = [f'<h1>{escape(args.title)}</h1><h2>Metrics</h2><p>{note}</p>']
     parts += [f'<div class=narrow>{metric_table(shown, metrics, chance, "Chance")}</div>', *pictures]
     write_page(args.out, args.title, parts)
     if args.all_metrics:
         write_json(args.all_metrics, metrics)
-    print_table(['metric', 'model', 'chance'], [[name, float(metrics[name]), chance[name]] for name in shown])
+    print_table(['metric', 'model', 'chance'], [[name, metrics[name], chance[name]] for name in shown])
 
 
 def main(argv: Optional[List[str]] = None) -> int:

@@ -5,7 +5,7 @@ from typing import Dict
 import numpy as np
 
 from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, sample_field
-from mmvlforge.evaluation.proofreading import blind_correction, proofreading_metrics
+from mmvlforge.evaluation.proofreading import blind_proofreading, proofreading_metrics
 from mmvlforge.registry import METRICS
 
 __all__ = ['ProofreadingMetric']
@@ -15,9 +15,9 @@ __all__ = ['ProofreadingMetric']
 class ProofreadingMetric(BaseFeatureMetric):
     """``detection_AUC``, ``correction_top1`` and ``correction_top5`` of each path: ``detection_AUC/local`` and so on.
 
-    Reads what ViLEM writes where its config has a ``proofread_seed``. ``correction_top1/chance`` and
-    ``correction_top5/chance`` belong to a guesser that always proposes the words edited most often; an AUC is 50 by
-    chance. The maths is in :mod:`mmvlforge.evaluation.proofreading`.
+    Reads what ViLEM writes where its config has a ``proofread_seed``. ``detection_AUC/chance``
+    and so on belong to a guesser that knows only how often each word is wrong, and which words are edited most often.
+    The maths is in :mod:`mmvlforge.evaluation.proofreading`.
 
     Args:
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
@@ -30,12 +30,12 @@ class ProofreadingMetric(BaseFeatureMetric):
             path: tuple(None if part is None else part.numpy() for part in parts)
             for path, parts in exam.readings.items()
         }
-        return exam.edited.numpy(), exam.originals.numpy(), readings
+        return exam.edited.numpy(), exam.originals.numpy(), exam.input_ids.numpy(), readings
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Metrics of the whole set."""
-        _, edited, originals, readings = self.unique_columns(results)
-        edited, originals = np.concatenate(edited), np.concatenate(originals)
+        _, *columns, readings = self.unique_columns(results)
+        edited, originals, input_ids = map(np.concatenate, columns)
         metrics = {}
         for path in readings[0]:
             wrong, candidates = (
@@ -43,4 +43,5 @@ class ProofreadingMetric(BaseFeatureMetric):
             )
             values = proofreading_metrics(edited, originals, wrong, candidates)
             metrics.update({f'{name}/{path}': value for name, value in values.items()})
-        return {**metrics, **{f'{name}/chance': value for name, value in blind_correction(originals).items()}}
+        blind = blind_proofreading(edited, originals, input_ids)
+        return {**metrics, **{f'{name}/chance': value for name, value in blind.items()}}
