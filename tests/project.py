@@ -1,4 +1,4 @@
-"""Where the project lies, and how its tools are run."""
+"""What tests share: where the project lies, how its tools are run, the names of DGM⁴'s metrics."""
 
 import os
 import subprocess
@@ -6,6 +6,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+DGM4_METRICS = [
+    'AUC',
+    'EER',
+    'ACC',
+    'mAP',
+    'CF1',
+    'OF1',
+    'IoUmean',
+    'IoU50',
+    'IoU75',
+    'IoUmean_boxed',
+    'Precision',
+    'Recall',
+    'F1',
+]
 
 
 def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.CompletedProcess:

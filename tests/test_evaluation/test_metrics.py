@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
+from project import DGM4_METRICS
 
 from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
 from mmvlforge.evaluation import BinaryMetric, BoxMetric, ManipulationTypeMetric, TokenMetric
@@ -14,21 +15,6 @@ from mmvlforge.registry import METRICS
 from mmvlforge.structures import VLDataSample
 
 META = dict(image_types=IMAGE_TYPES, text_types=TEXT_TYPES)
-KEYS = [
-    'AUC',
-    'EER',
-    'ACC',
-    'mAP',
-    'CF1',
-    'OF1',
-    'IoUmean',
-    'IoU50',
-    'IoU75',
-    'IoUmean_boxed',
-    'Precision',
-    'Recall',
-    'F1',
-]
 N = 60
 
 
@@ -84,9 +70,9 @@ def test_metrics_equal_the_scorer_on_the_written_file(tmp_path, protocol):
     ]
     found = run([METRICS.build(config) for config in configs], samples[::-1])
     scored = score(records, read_predictions(path)[0], protocol, per_class=True)
-    assert {key: found[key] for key in KEYS} == {key: scored[key] for key in KEYS}
+    assert {key: found[key] for key in DGM4_METRICS} == {key: scored[key] for key in DGM4_METRICS}
     per_class = {f'AP/{name}': row['AP'] for name, row in scored['per_class'].items()}
-    assert found == {**{key: scored[key] for key in KEYS}, **per_class}
+    assert found == {**{key: scored[key] for key in DGM4_METRICS}, **per_class}
 
 
 def test_written_file_is_sorted_and_exact(tmp_path):

@@ -5,25 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from project import DGM4_METRICS
 
 from mmvlforge.evaluation.predictions import score, trivial_predictions, write_predictions
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis' / 'score_dgm4.py'
-KEYS = [
-    'AUC',
-    'EER',
-    'ACC',
-    'mAP',
-    'CF1',
-    'OF1',
-    'IoUmean',
-    'IoU50',
-    'IoU75',
-    'IoUmean_boxed',
-    'Precision',
-    'Recall',
-    'F1',
-]
 
 
 def record(fake_cls, box=(), words=()):
@@ -60,13 +46,13 @@ def test_json_and_table(tool, files, tmp_path, capsys, protocol, iou):
     out = tmp_path / 'results' / 'out.json'
     assert tool.main([*files, '--protocol', protocol, '--out', str(out)]) == 0
     found = json.loads(out.read_text())
-    assert sorted(found) == sorted(KEYS)
+    assert sorted(found) == sorted(DGM4_METRICS)
     assert found == score(RECORDS, trivial_predictions(RECORDS), protocol)
     assert found['IoUmean'] == iou
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f'5 rows, protocol {protocol}, in percent'
     assert f'IoUmean        {iou:.2f}' in lines
-    assert len(lines) == 2 + len(KEYS)
+    assert len(lines) == 2 + len(DGM4_METRICS)
     assert len({len(line) for line in lines[1:]}) == 1  # aligned
 
 
@@ -74,7 +60,7 @@ def test_breakdown_on_request(tool, files, tmp_path, capsys):
     out = tmp_path / 'out.json'
     assert tool.main([*files, '--per-class', '--out', str(out)]) == 0
     found = json.loads(out.read_text())
-    assert sorted(found) == sorted([*KEYS, 'per_class', 'per_manipulation'])
+    assert sorted(found) == sorted([*DGM4_METRICS, 'per_class', 'per_manipulation'])
     assert found['per_manipulation']['orig']['F1'] is None
     text = capsys.readouterr().out
     assert 'per_manipulation  samples  detection_rate  IoUmean    F1' in text
