@@ -7,19 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DGM4_METRICS = [
-    'AUC',
-    'EER',
-    'ACC',
-    'mAP',
-    'CF1',
-    'OF1',
-    'IoUmean',
-    'IoU50',
-    'IoU75',
-    'IoUmean_boxed',
-    'Precision',
-    'Recall',
-    'F1',
+    *('AUC', 'EER', 'ACC', 'mAP', 'CF1', 'OF1', 'IoUmean', 'IoU50', 'IoU75', 'IoUmean_boxed'),
+    *('Precision', 'Recall', 'F1'),
 ]
 
 
