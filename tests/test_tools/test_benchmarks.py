@@ -205,3 +205,25 @@ def test_text_edition_ways_agree(tmp_path):
     # Random weights predict neither the original nor a special token here, which only the corruptor leaves out.
     assert torch.equal(edited, benchmark.edit_in_passes(model, inputs, chosen, 1))
     assert torch.equal(edited, benchmark.edit_one_by_one(model, inputs, chosen, 1))
+
+
+VILEM = str(ROOT / 'configs' / 'vilem' / 'vilem_mini.py')
+
+
+def test_train_speed_splits_the_step_of_vilem(train_speed, capsys):
+    arguments = ['--synthetic', '--random-lm', '--batch-size', '2', '--steps', '2', '--warmup', '1', '--device', 'cpu']
+    assert train_speed.main([VILEM, *arguments]) == 0
+    out = capsys.readouterr().out
+    names = ('edition', 'momentum', 'contrastive', 'local', 'global')
+    parts = {name: number(rf'    {name} +([\d.]+) ms', out) for name in names}
+    step = number(r'samples/s, ([\d.]+) ms a step', out)
+    assert min(parts.values()) > 0
+    alone = number(r'contrastive +([\d.]+) ms for that step alone', out)
+    aside = sum(number(rf'{name} +([\d.]+) ms', out) for name in ('data', 'optimiser'))
+    assert alone == pytest.approx(aside + parts['momentum'] + parts['contrastive'], abs=0.3)
+    assert number(r'the whole one costs ([\d.]+) x', out) == pytest.approx(step / alone, abs=0.02)
+
+
+def test_synthetic_pairs(train_speed):
+    batch = next(train_speed.synthetic_batches(8, 32, 13, 100, pin=False, pairs=True))
+    assert list(batch['targets']) == ['image_ids'] and len(set(map(int, batch['targets']['image_ids']))) == 8

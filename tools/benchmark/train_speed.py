@@ -4,6 +4,11 @@
 
 Where the data set's files are missing, or with --synthetic, the batches are random and made beforehand: the time in
 data is then the transfer alone. The model is not initialised from a checkpoint: weights do not change the speed.
+
+The step of a dual encoder or of ViLEM is split into its parts too: edition of the captions, momentum (update and
+keys), contrastive (encoders and loss), local and global path, each forward and backward; and ViLEM's step is compared
+with one that is contrastive only. A path's gradients stop at the picture's features, whose own backward pass counts as
+contrastive. With --random-lm captions are edited by a BERT with random weights, as wide and deep as the text encoder.
 """
 
 import argparse
@@ -12,9 +17,11 @@ import itertools
 import os
 import resource
 import sys
+import tempfile
 import time
 from collections import defaultdict
-from typing import Iterator, List, Optional
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional
 
 import torch
 from mmengine.config import Config
@@ -25,12 +32,17 @@ from mmengine.runner import Runner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmvlforge.models import DualEncoder
 from mmvlforge.registry import MODELS
+from mmvlforge.structures import ImageFeatures
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from text_edition_speed import write_language_model  # noqa: E402
 
 PHASES = ('data', 'forward', 'backward', 'optimiser')
-# Captions of DGM4 in RoBERTa tokens, special ones included: mean and standard deviation.
+# Captions in tokens, special ones included: DGM4's mean with RoBERTa, COCO's with BERT. They vary by a third of it.
 TEXT_LENGTH = 22
-TEXT_SPREAD = 7
+PAIR_LENGTH = 13
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -44,9 +56,12 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='torch.compile the model')
     parser.add_argument('--device', choices=('cpu', 'cuda'), help='default: cuda if there is one')
     parser.add_argument('--synthetic', action='store_true', help='random batches, even if the data set is there')
+    parser.add_argument('--random-lm', action='store_true', help='edit captions by a language model of random weights')
     parser.add_argument('--image-size', type=int, help="side of synthetic pictures (default: the config's image_size)")
     parser.add_argument(
-        '--text-length', type=float, default=TEXT_LENGTH, help=f'mean tokens of synthetic captions ({TEXT_LENGTH})'
+        '--text-length',
+        type=float,
+        help=f'mean tokens of synthetic captions (default: {TEXT_LENGTH}, of a dual encoder {PAIR_LENGTH})',
     )
     args = parser.parse_args(argv)
     for name in ('batch_size', 'steps', 'image_size', 'text_length'):
@@ -70,16 +85,17 @@ def loader_batches(dataloader: dict) -> Iterator[dict]:
 
 
 def synthetic_batches(
-    batch_size: int, image_size: Optional[int], text_length: float, vocabulary: int, pin: bool
+    batch_size: int, image_size: Optional[int], text_length: float, vocabulary: int, pin: bool, pairs: bool = False
 ) -> Iterator[dict]:
-    """Random batches in the form that PackManipulationInputs and pseudo_collate give, four in turn.
+    """Random batches in the form that the packing transforms and pseudo_collate give, four in turn.
 
     Args:
         batch_size: B.
         image_size: Side of the pictures in pixels; None makes none.
-        text_length: Mean number of tokens; they vary as DGM4's captions do.
+        text_length: Mean number of tokens.
         vocabulary: Token ids are drawn below this.
         pin: Pin the memory, as a loader would for a GPU.
+        pairs: Give the labels of a retrieval model instead of the manipulation detector's.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -89,8 +105,8 @@ def synthetic_batches(
 
     batches = []
     for _ in range(4):
-        spread = TEXT_SPREAD * text_length / TEXT_LENGTH
-        lengths = (text_length + spread * torch.randn(batch_size, generator=generator)).round().int().clamp(min=3)
+        lengths = text_length * (1 + torch.randn(batch_size, generator=generator) / 3)
+        lengths = lengths.round().int().clamp(min=3)
         inputs, targets = defaultdict(list), defaultdict(list)
         for length in lengths.tolist():
             inputs['input_ids'].append(integers(min(5, vocabulary - 1), vocabulary, length))
@@ -99,6 +115,9 @@ def synthetic_batches(
             inputs['word_mask'].append(word_mask)
             if image_size:
                 inputs['image'].append(integers(0, 256, 3, image_size, image_size, dtype=torch.uint8))
+            if pairs:
+                targets['image_ids'].append(integers(0, 1_000_000))
+                continue
             image_type, text_type = integers(0, 3), integers(0, 3)
             has_box = image_type > 0
             targets['fake'].append(((image_type > 0) | (text_type > 0)).long())
@@ -151,6 +170,38 @@ def train_step(model: BaseModel, optim_wrapper: OptimWrapper, batches: Iterator[
     return clock.between(marks)
 
 
+def split_step(
+    model: DualEncoder, optim_wrapper: OptimWrapper, batches: Iterator[dict], clock: Clock
+) -> Dict[str, float]:
+    """Seconds of each part of one step, forward and backward, without the optimiser."""
+    data = model.data_preprocessor(next(batches), training=True)
+    inputs, targets = data['inputs'], data['targets']
+    spent = {}
+
+    def measure(name: str, losses_of) -> None:
+        marks = [clock.mark()]
+        with optim_wrapper.optim_context(model):
+            losses = losses_of()
+        if losses:
+            sum(losses.values()).backward()
+        marks.append(clock.mark())
+        (spent[name],) = clock.between(marks)
+        model.zero_grad(set_to_none=True)
+
+    measure('momentum', lambda: model.momentum_keys(inputs) and {})
+    measure('contrastive', lambda: DualEncoder.loss(model, inputs, targets))
+    spent['contrastive'] -= spent['momentum']
+    if not hasattr(model, 'paths'):
+        return spent
+    measure('edition', lambda: model.corruptor(inputs) and {})
+    with torch.no_grad(), optim_wrapper.optim_context(model):
+        edited, image = model.corruptor(inputs), model.image_encoder(inputs)
+    image = ImageFeatures(image.cls.requires_grad_(), tuple(level.requires_grad_() for level in image.levels))
+    for name in model.paths:
+        measure(name, lambda name=name: model.path_loss(name, image, inputs, edited))
+    return spent
+
+
 def count_flops(model: BaseModel, optim_wrapper: OptimWrapper, batches: Iterator[dict]) -> int:
     """Floating-point operations of matrix products and convolutions, forward and backward, for one batch."""
     data = model.data_preprocessor(next(batches), training=True)
@@ -192,7 +243,16 @@ def measure(args: argparse.Namespace) -> dict:
     batch_size = args.batch_size or dataloader.batch_size
     dataloader.batch_size = batch_size
 
-    model = MODELS.build(cfg.model).to(args.device)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.random_lm:
+            text = cfg.model.text_encoder
+            size = dict(dims=text.get('embed_dims', 768), layers=text.get('num_layers', 12))
+            vocabulary = text.get('vocab_size', 30522)
+            write_language_model(Path(folder), argparse.Namespace(vocabulary=vocabulary, **size))
+            cfg.model.corruptor.name = folder
+        model = MODELS.build(cfg.model).to(args.device)
+        if hasattr(model, 'corruptor'):
+            model.corruptor.init_weights()
     model.train()
     optim_cfg = copy.deepcopy(cfg.optim_wrapper)
     if args.amp:
@@ -210,7 +270,9 @@ def measure(args: argparse.Namespace) -> dict:
         image_size = args.image_size or cfg.get('image_size', (None,))[0]
         embeddings = [m.num_embeddings for m in model.modules() if isinstance(m, torch.nn.Embedding)]
         pin = args.device == 'cuda'
-        batches = synthetic_batches(batch_size, image_size, args.text_length, max(embeddings, default=100), pin)
+        vocabulary, pairs = max(embeddings, default=100), isinstance(model, DualEncoder)
+        text_length = args.text_length or (PAIR_LENGTH if pairs else TEXT_LENGTH)
+        batches = synthetic_batches(batch_size, image_size, text_length, vocabulary, pin, pairs)
 
     flops = count_flops(model, optim_wrapper, batches)
     if args.compile:
@@ -223,6 +285,10 @@ def measure(args: argparse.Namespace) -> dict:
     spent = [train_step(model, optim_wrapper, batches, clock) for _ in range(args.steps)]
     phases = {name: sum(step) / args.steps for name, step in zip(PHASES, zip(*spent))}
     memory = peak_memory(args.device)  # before the large matrices
+    parts = {}
+    if isinstance(model, DualEncoder):
+        steps = [split_step(model, optim_wrapper, batches, clock) for _ in range(1 + args.steps)][1:]
+        parts = {name: sum(step[name] for step in steps) / args.steps for name in steps[0]}
     rate = matrix_rate(args.device, torch.bfloat16 if amp else torch.float32)
 
     return dict(
@@ -231,6 +297,7 @@ def measure(args: argparse.Namespace) -> dict:
         batch_size=batch_size,
         parameters=sum(p.numel() for p in model.parameters()),
         phases=phases,
+        parts=parts,
         flops=flops,
         memory=memory,
         rate=rate,
@@ -249,6 +316,14 @@ def report(args: argparse.Namespace, result: dict) -> None:
     print(f'  speed           {result["batch_size"] / step:.2f} samples/s, {1000 * step:.1f} ms a step')
     for name, spent in result['phases'].items():
         print(f'  {name:<16}{1000 * spent:.1f} ms, {100 * spent / step:.0f} %')
+    for name, spent in result['parts'].items():
+        print(f'    {name:<14}{1000 * spent:.1f} ms')
+    if len(result['parts']) > 2:
+        aside = sum(result['phases'][name] for name in ('data', 'optimiser'))
+        alone = aside + result['parts']['momentum'] + result['parts']['contrastive']
+        print(
+            f'  contrastive     {1000 * alone:.1f} ms for such a step alone; the whole step costs {step / alone:.2f} x'
+        )
     print(f'  peak memory     {result["memory"]:.2f} GiB {"on the GPU" if args.device == "cuda" else "(process)"}')
     print(f'  work            {result["flops"] / 1e9:.1f} GFLOP a step, {result["flops"] / step / 1e9:.1f} GFLOP/s')
     print(
