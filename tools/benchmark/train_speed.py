@@ -321,9 +321,7 @@ def report(args: argparse.Namespace, result: dict) -> None:
     if len(result['parts']) > 2:
         aside = sum(result['phases'][name] for name in ('data', 'optimiser'))
         alone = aside + result['parts']['momentum'] + result['parts']['contrastive']
-        print(
-            f'  contrastive     {1000 * alone:.1f} ms for such a step alone; the whole step costs {step / alone:.2f} x'
-        )
+        print(f'  contrastive     {1000 * alone:.1f} ms for that step alone; the whole one costs {step / alone:.2f} x')
     print(f'  peak memory     {result["memory"]:.2f} GiB {"on the GPU" if args.device == "cuda" else "(process)"}')
     print(f'  work            {result["flops"] / 1e9:.1f} GFLOP a step, {result["flops"] / step / 1e9:.1f} GFLOP/s')
     print(
