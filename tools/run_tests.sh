@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/setup_env.sh
 setup_env tensorboard,tests
+processes=${TEST_PROCESSES:-$(nproc)}  # asked first: nproc obeys OMP_NUM_THREADS
 # One thread a process: the processes share the cores already.
 export OMP_NUM_THREADS=1
-exec python -m pytest -n "${TEST_PROCESSES:-$(nproc)}" "$@"
+exec python -m pytest -n "$processes" "$@"
