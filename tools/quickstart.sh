@@ -48,7 +48,7 @@ vilem() {
     local config=configs/vilem/vilem_mini.py winoground=configs/vilem/vilem_mini_winoground.py lm=work_dirs/mini_lm
     out=work_dirs/quickstart_vilem
     mkdir -p "$out"
-    run "making the mini captions" python tools/data/make_mini_captions.py data/mini_captions --num 10000 --seed 0
+    run "making the mini captions" python tools/data/make_mini_captions.py data/mini_captions --num 12000 --seed 0
     # The tokenizer is the last of its files.
     [ -f "$lm/hf/tokenizer.json" ] || run "training the masked language model that edits captions" \
         python tools/train.py configs/vilem/mini_lm.py --work-dir "$lm" --resume
