@@ -1,6 +1,6 @@
 """Write the mini caption set: drawn compositional scenes with five captions each, in the formats of the real sets.
 
-    python tools/data/make_mini_captions.py OUT --num 10000 --seed 0
+    python tools/data/make_mini_captions.py OUT --num 12000 --seed 0
 
 writes
 
