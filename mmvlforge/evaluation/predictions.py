@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mmvlforge.annotations.dgm4_record import ClassMap, RecordFormat, dgm4_class_map, record_problems
-from mmvlforge.evaluation.functional import (
+from mmvlforge.evaluation.manipulation import (
     binary_metrics,
     box_metrics,
     box_scores,
@@ -160,7 +160,7 @@ class JoinedRows(NamedTuple):
         type_scores: Log-odds, ``(N, T)``.
         true_boxes: xyxy pixels, zeros for "no box", ``(N, 4)``.
         boxes: The predicted ones, likewise.
-        token_counts: See :func:`mmvlforge.evaluation.functional.token_metrics`, ``(N, 3)``.
+        token_counts: See :func:`mmvlforge.evaluation.manipulation.token_metrics`, ``(N, 3)``.
         words: Words of all captions.
         uncovered_words: Those of them that no predicted token belongs to; they count nowhere.
     """
@@ -296,7 +296,7 @@ def score_rows(rows: JoinedRows, protocol: str = 'dgm4', per_class: bool = False
 
     Args:
         rows: From :func:`join`.
-        protocol: ``'dgm4'`` or ``'strict'``, see :func:`mmvlforge.evaluation.functional.box_scores`.
+        protocol: ``'dgm4'`` or ``'strict'``, see :func:`mmvlforge.evaluation.manipulation.box_scores`.
         per_class: Whether to add the tables ``per_class`` and ``per_manipulation``.
     """
     result = {

@@ -7,7 +7,7 @@ from typing import Dict
 
 import numpy as np
 
-from mmvlforge.evaluation.functional import binary_metrics
+from mmvlforge.evaluation.manipulation import binary_metrics
 
 __all__ = ['blind_proofreading', 'proofreading_metrics']
 

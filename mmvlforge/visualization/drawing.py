@@ -129,6 +129,16 @@ def stack_panels(panels: Sequence[Image.Image]) -> np.ndarray:
     return np.asarray(plate)
 
 
+def text_panel(lines: Sequence[Sequence[Word]], width: int, size: int) -> Image.Image:
+    """Lines of words (from :func:`wrap`) on white, ``width`` pixels wide, at a font size in pixels."""
+    step = round(1.75 * size)
+    panel = Image.new('RGB', (width, step * len(lines) + MARGIN), 'white')
+    canvas = ImageDraw.Draw(panel)
+    for i, line in enumerate(lines):
+        draw_line(canvas, MARGIN, 4 + step * i, line, size)
+    return panel
+
+
 def save_picture(drawn: np.ndarray, path: str) -> None:
     """Write a picture, its format told by its ending; the folder is made if need be."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)

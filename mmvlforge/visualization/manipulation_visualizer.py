@@ -8,7 +8,7 @@ import torch
 from mmengine.visualization import Visualizer
 from PIL import Image, ImageDraw
 
-from mmvlforge.evaluation.functional import box_iou
+from mmvlforge.evaluation.manipulation import box_iou
 from mmvlforge.registry import VISUALIZERS
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization.drawing import (

@@ -3,7 +3,6 @@
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from mmvlforge.visualization.drawing import (
     FAINT,
@@ -12,9 +11,9 @@ from mmvlforge.visualization.drawing import (
     RIGHT_COLOR,
     WRONG_COLOR,
     Word,
-    draw_line,
     framed_picture,
     stack_panels,
+    text_panel,
     wrap,
 )
 
@@ -22,7 +21,6 @@ __all__ = ['ProofreadToken', 'draw_proofread_caption']
 
 # One for each wrong word, by turns; dark text stays readable on all of them.
 FILLS = ((255, 214, 153), (190, 214, 255), (204, 235, 176), (240, 200, 240), (255, 200, 196), (188, 232, 228))
-LINE = 1.75  # height of a line, in font sizes
 
 
 class ProofreadToken(NamedTuple):
@@ -76,12 +74,7 @@ def draw_proofread_caption(
     if any(token.edited for token in tokens):
         words = [Word(token.original, color=INK if token.edited else FAINT, bold=token.edited) for token in tokens]
         lines += wrap([Word('original:', color=FAINT), *words], size, room)
-
-    text = Image.new('RGB', (panel.width, round(LINE * size * len(lines)) + MARGIN), 'white')
-    canvas = ImageDraw.Draw(text)
-    for i, line in enumerate(lines):
-        draw_line(canvas, MARGIN, 2 + round(LINE * size * i), line, size)
-    return stack_panels([panel, text])
+    return stack_panels([panel, text_panel(lines, panel.width, size)])
 
 
 def _correction(token: ProofreadToken, fill: tuple) -> list:

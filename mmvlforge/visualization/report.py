@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Sequence
 import torch
 
 from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
-from mmvlforge.evaluation.functional import box_scores
+from mmvlforge.evaluation.manipulation import box_scores
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization.drawing import blank_picture, load_picture
 from mmvlforge.visualization.manipulation_visualizer import ManipulationVisualizer

@@ -12,10 +12,10 @@ from mmvlforge.visualization.drawing import (
     RIGHT_COLOR,
     TRACK,
     Word,
-    draw_line,
     font,
     framed_picture,
     stack_panels,
+    text_panel,
     wrap,
 )
 
@@ -24,7 +24,7 @@ __all__ = ['Answer', 'draw_found_captions', 'draw_found_pictures']
 TILE = 140
 FRAME = 5
 SIZE = 16
-LINE = 28
+LINE = 28  # for the scores below the tiles
 
 
 class Answer(NamedTuple):
@@ -64,7 +64,7 @@ def draw_found_pictures(caption: str, answers: Sequence[Answer], rank: int) -> n
         tiles.paste(picture, (x + FRAME, FRAME))
         canvas.text((x + step / 2, TILE + 2 * FRAME + 3), f'{answer.score:.2f}', fill=INK, font=font(14), anchor='ma')
     words = [Word(word) for word in caption.split()] + [Word(f'· the right one has rank {rank}', color=FAINT)]
-    return stack_panels([_lines(wrap(words, SIZE, width - 2 * MARGIN), width), tiles])
+    return stack_panels([text_panel(wrap(words, SIZE, width - 2 * MARGIN), width, SIZE), tiles])
 
 
 def draw_found_captions(image: np.ndarray, answers: Sequence[Answer], rank: int, min_width: int = 480) -> np.ndarray:
@@ -87,12 +87,4 @@ def draw_found_captions(image: np.ndarray, answers: Sequence[Answer], rank: int,
         words += [Word(word, color=color) for word in answer.content.split()]
         lines += wrap(words, SIZE, panel.width - 2 * MARGIN)
     lines.append([Word(f'the first right one has rank {rank}', color=FAINT)])
-    return stack_panels([panel, _lines(lines, panel.width)])
-
-
-def _lines(lines: Sequence[Sequence[Word]], width: int) -> Image.Image:
-    panel = Image.new('RGB', (width, LINE * len(lines) + MARGIN), 'white')
-    canvas = ImageDraw.Draw(panel)
-    for i, line in enumerate(lines):
-        draw_line(canvas, MARGIN, 4 + LINE * i, line, SIZE)
-    return panel
+    return stack_panels([panel, text_panel(lines, panel.width, SIZE)])

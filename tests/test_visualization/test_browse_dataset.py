@@ -1,4 +1,5 @@
 import importlib.util
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -6,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from PIL import Image
+from transformers import BertTokenizerFast
 
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample
@@ -50,6 +53,7 @@ class FakeFedDataset:
     def __init__(self, picture=True):
         self.picture = picture
         self.metainfo = dict(image_types=('real', 'face_swap', 'face_attribute'), text_types=('real', 'ts', 'ta'))
+        self.pipeline = SimpleNamespace(transforms=[])
         self.tokenizer = SimpleNamespace(tokenizer=Tokenizer())
 
     def __len__(self):
@@ -96,6 +100,39 @@ def test_writes_pictures(tmp_path, capsys):
     assert (red[0].min(), red[1].max()) == (60 + MARGIN - 4, 300 + MARGIN + 3)
     assert browse_dataset.main([*args, '--cfg-options', 'train_dataloader.dataset.picture=False']) == 0
     assert not (load_picture(str(file))[: 240 + MARGIN] == TRUE_COLOR).all(-1).any()
+
+
+def test_a_group_is_drawn_whole(tmp_path, capsys):
+    words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'dog', '##s']
+    (tmp_path / 'vocab.txt').write_text('\n'.join(words))
+    BertTokenizerFast(vocab_file=str(tmp_path / 'vocab.txt')).save_pretrained(tmp_path / 'words')
+    for name, color in (('0', (200, 0, 0)), ('1', (0, 0, 200))):
+        Image.new('RGB', (60, 30), color).save(tmp_path / f'ex_0_img_{name}.png')
+    example = dict(id=0, caption_0='a dog', caption_1='dogs a', collapsed_tag='Object', num_main_preds=1)
+    example.update(image_0='ex_0_img_0', image_1='ex_0_img_1')
+    (tmp_path / 'examples.jsonl').write_text(json.dumps(example))
+    config = tmp_path / 'config.py'
+    config.write_text(f"""
+pipeline = [
+    dict(type='LoadImageGroup'),
+    dict(type='CaptionTokenizer', name={str(tmp_path / 'words')!r}),
+    dict(type='PackCaptionInputs'),
+]
+test_dataloader = dict(
+    dataset=dict(
+        type='RetrievalDataset', data_root={str(tmp_path)!r}, ann_file='examples.jsonl',
+        reader=dict(type='winoground'), pipeline=pipeline,
+    )
+)
+""")
+    args = [str(config), '--out', str(tmp_path / 'out'), '--split', 'test']
+    assert browse_dataset.main(args) == 0
+    assert '000000_ex_0_img_0.png: 2 pictures, 2 captions' in capsys.readouterr().out
+    drawn = load_picture(str(tmp_path / 'out' / '000000_ex_0_img_0.png'))
+    left, right = (drawn[MARGIN + 60, MARGIN + x].tolist() for x in (60, 420))
+    assert (left, right) == ([200, 0, 0], [0, 0, 200])
+    # below: a line for each caption
+    assert (drawn[120 + 2 * MARGIN :] < 100).any(axis=(1, 2)).sum() > 20
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,42 @@
 
 Usage: python tools/analysis/browse_dataset.py CONFIG --out DIR [--split train|val|test] [--num N]
 
-The box is the training target, drawn back onto the transformed picture. The caption is the token sequence: special
-tokens are grey, '##' opens a token that continues a word, and a red underline is a token labelled manipulated.
+A caption is the token sequence: special tokens are grey, '##' opens a token that continues a word. With manipulation
+labels, the box is the training target, drawn back onto the transformed picture, and a red underline is a token labelled
+manipulated. A group of pictures and captions is drawn whole.
 """
 
 import argparse
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
+from mmvlforge.command_line import run_command
+from mmvlforge.datasets.nested_datasets import nested_datasets
+from mmvlforge.datasets.transforms import CaptionTokenizer
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture
+from mmvlforge.visualization.drawing import (
+    FAINT,
+    MARGIN,
+    Word,
+    framed_picture,
+    save_picture,
+    stack_panels,
+    text_panel,
+    wrap,
+)
+
+MIN_WIDTH = 480
+SIZE = 16
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -34,10 +54,33 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
+def as_picture(image: Tensor) -> np.ndarray:
+    """A picture as the network gets it, before normalisation: BGR ``(3, H, W)`` to RGB uint8 ``(H, W, 3)``."""
+    return image.flip(0).permute(1, 2, 0).contiguous().numpy()
+
+
 def fed_picture(item: dict) -> np.ndarray:
-    """The picture as the network gets it, before normalisation, RGB uint8 ``(H, W, 3)``."""
+    """The picture of an item, or a plate that says there is none, RGB uint8 ``(H, W, 3)``."""
     image = item['inputs'].get('image')
-    return blank_picture() if image is None else image.flip(0).permute(1, 2, 0).contiguous().numpy()
+    return blank_picture() if image is None else as_picture(image)
+
+
+def fed_group(item: dict, tokenizer) -> np.ndarray:
+    """Pictures and captions of a group, RGB uint8 ``(H, W, 3)``.
+
+    Args:
+        item: One item of a caption data set: ``inputs``, ``targets`` and ``data_samples``.
+        tokenizer: The Hugging Face tokenizer that made the tokens.
+    """
+    inputs = item['inputs']
+    pictures = [as_picture(image) for image in inputs.get('image', ())] or [blank_picture()]
+    panel, _ = framed_picture(np.concatenate(pictures, axis=1), MIN_WIDTH)
+    lines = []
+    for ids, in_word in zip(inputs['input_ids'], inputs['word_mask']):
+        pieces = tokenizer.convert_ids_to_tokens(ids.tolist())
+        words = [Word(piece) if word else Word(piece, color=FAINT) for piece, word in zip(pieces, in_word.tolist())]
+        lines += wrap(words, SIZE, panel.width - 2 * MARGIN)
+    return stack_panels([panel, text_panel(lines, panel.width, SIZE)])
 
 
 def fed_sample(item: dict, picture: np.ndarray, tokenizer) -> VLDataSample:
@@ -70,6 +113,15 @@ def fed_sample(item: dict, picture: np.ndarray, tokenizer) -> VLDataSample:
     return sample
 
 
+def caption_tokenizer(dataset: Dataset):
+    """The Hugging Face tokenizer of a caption data set, None of another one."""
+    for inner in nested_datasets(dataset, 'pipeline'):
+        for transform in inner.pipeline.transforms:
+            if isinstance(transform, CaptionTokenizer):
+                return transform.tokenizer
+    return None
+
+
 def run(args: argparse.Namespace) -> None:
     """Build the data set, take items, draw them."""
     cfg = Config.fromfile(args.config)
@@ -80,29 +132,31 @@ def run(args: argparse.Namespace) -> None:
     if not loader:
         raise ValueError(f'{args.config}: has no {args.split}_dataloader')
     dataset = DATASETS.build(loader['dataset'])
-    visualizer = ManipulationVisualizer(name='browse_dataset')
-    visualizer.dataset_meta = dataset.metainfo
-    for i in range(min(args.num, len(dataset))):
-        item = dataset[i]
-        picture = fed_picture(item)
-        sample = fed_sample(item, picture, dataset.tokenizer.tokenizer)
-        source = item['data_samples'].metainfo
-        out_file = Path(args.out, f'{sample.index:06d}_{Path(source.get("img_path", "text")).stem}.png')
-        visualizer.add_datasample('fed', picture, sample, out_file=str(out_file))
-        height, width = picture.shape[:2]
-        flip = ', flipped' if source.get('flip') else ''
-        print(f'{out_file}: {width}x{height} pixels{flip}, {len(item["inputs"]["input_ids"])} tokens')
+    tokenizer = caption_tokenizer(dataset)
+    visualizer = ManipulationVisualizer(name='browse_dataset', min_width=MIN_WIDTH)
+    visualizer.dataset_meta = getattr(dataset, 'metainfo', None)
+    streamed = isinstance(dataset, IterableDataset)
+    for item in islice(dataset if streamed else (dataset[i] for i in range(len(dataset))), args.num):
+        inputs, source = item['inputs'], item['data_samples'].metainfo
+        if tokenizer:
+            drawn = fed_group(item, tokenizer)
+            path = source['img_paths'][0]
+            told = f'{len(inputs.get("image", ()))} pictures, {len(inputs["input_ids"])} captions'
+        else:
+            picture = fed_picture(item)
+            drawn = visualizer.draw(picture, fed_sample(item, picture, dataset.tokenizer.tokenizer))
+            path = source.get('img_path', 'text')
+            height, width = picture.shape[:2]
+            flip = ', flipped' if source.get('flip') else ''
+            told = f'{width}x{height} pixels{flip}, {len(inputs["input_ids"])} tokens'
+        out_file = Path(args.out, f'{source["index"]:06d}_{Path(path).stem}.png')
+        save_picture(drawn, str(out_file))
+        print(f'{out_file}: {told}')
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command; 2 means that a file or an argument is wrong, and standard error says which and how."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    """Run the command and return its exit code."""
+    return run_command(run, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ from typing import List, Optional
 from mmvlforge.annotations.annotation_file import read_annotations
 from mmvlforge.annotations.dgm4_record import ClassMap
 from mmvlforge.command_line import print_table, run_command, write_json
-from mmvlforge.evaluation.functional import PROTOCOLS
+from mmvlforge.evaluation.manipulation import PROTOCOLS
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 
 

@@ -34,8 +34,6 @@ class PackCaptionInputs(BaseTransform):
         )
         if images:
             inputs['image'] = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
-        if images:
-            inputs['image'] = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
         meta = {key: results[key] for key in self.meta_keys if key in results}
         meta.update(num_images=len(images), num_captions=len(results['captions']))
         return dict(

@@ -4,7 +4,7 @@ from typing import Dict, Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.functional import binary_metrics
+from mmvlforge.evaluation.manipulation import binary_metrics
 from mmvlforge.evaluation.predictions import sample_fake_score
 from mmvlforge.registry import METRICS
 
@@ -13,7 +13,7 @@ __all__ = ['BinaryMetric']
 
 @METRICS.register_module()
 class BinaryMetric(BaseMetric):
-    """``AUC``, ``EER``, ``ACC`` in percent; see :func:`mmvlforge.evaluation.functional.binary_metrics`.
+    """``AUC``, ``EER``, ``ACC`` in percent; see :func:`mmvlforge.evaluation.manipulation.binary_metrics`.
 
     Reads ``gt_fake`` and ``pred_fake_score``.
 

@@ -4,7 +4,7 @@ from typing import Dict, Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.functional import PROTOCOLS, box_metrics
+from mmvlforge.evaluation.manipulation import PROTOCOLS, box_metrics
 from mmvlforge.evaluation.predictions import sample_box
 from mmvlforge.registry import METRICS
 
@@ -18,7 +18,7 @@ class BoxMetric(BaseMetric):
     """``IoUmean``, ``IoU50``, ``IoU75``, ``IoUmean_boxed`` in percent.
 
     Reads ``gt_box`` and ``pred_box``, xyxy pixels of the stored image or None. The maths is
-    :func:`mmvlforge.evaluation.functional.box_metrics`. A data set without boxes does not use this metric.
+    :func:`mmvlforge.evaluation.manipulation.box_metrics`. A data set without boxes does not use this metric.
 
     Args:
         protocol: ``'dgm4'`` equals published practice with its quirk, ``'strict'`` leaves the quirk out. Defaults to

@@ -4,7 +4,7 @@ from typing import Dict, List, Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.functional import type_breakdown, type_metrics
+from mmvlforge.evaluation.manipulation import type_breakdown, type_metrics
 from mmvlforge.evaluation.predictions import sample_type_scores
 from mmvlforge.registry import METRICS
 
@@ -13,7 +13,7 @@ __all__ = ['ManipulationTypeMetric']
 
 @METRICS.register_module()
 class ManipulationTypeMetric(BaseMetric):
-    """``mAP``, ``CF1``, ``OF1`` in percent; see :func:`mmvlforge.evaluation.functional.type_metrics`.
+    """``mAP``, ``CF1``, ``OF1`` in percent; see :func:`mmvlforge.evaluation.manipulation.type_metrics`.
 
     Reads ``gt_image_type``, ``gt_text_type`` (0 = real) and ``pred_type_scores`` (log-odds, image types first, real
     left out); the names of the types come from the data set's ``image_types`` and ``text_types``.

@@ -4,7 +4,7 @@ from typing import Dict, Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.functional import token_metrics
+from mmvlforge.evaluation.manipulation import token_metrics
 from mmvlforge.evaluation.predictions import sample_tokens
 from mmvlforge.registry import METRICS
 
@@ -16,7 +16,7 @@ class TokenMetric(BaseMetric):
     """``Precision``, ``Recall``, ``F1`` in percent, micro over all word tokens of all samples.
 
     Reads ``gt_tokens`` and ``pred_tokens``, 0 or 1 for each of ``word_ids``; special and padding tokens are in neither.
-    The maths is :func:`mmvlforge.evaluation.functional.token_metrics`.
+    The maths is :func:`mmvlforge.evaluation.manipulation.token_metrics`.
 
     Args:
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
