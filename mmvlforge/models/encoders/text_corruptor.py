@@ -50,7 +50,9 @@ class TextCorruptor(nn.Module):
         top_k: Number of predictions to draw from. Defaults to 20.
         joint: Whether all chosen positions of a caption are masked at once. By default each is masked alone, against
             the otherwise original caption.
-        chunk_size: Most sequences in one forward pass of the language model, which bounds its memory.
+        chunk_size: Most sequences in one forward pass of the language model, which bounds its memory. Captions go
+            through it sorted by length. Defaults to 32 on a CPU, where the padding of a large chunk costs more than
+            a further pass, and to 512 on a GPU.
         stop_words: Further tokens that are neither replaced nor written.
         subwords: Whether continuations of words ('##ing') may be written.
 
@@ -67,7 +69,7 @@ class TextCorruptor(nn.Module):
         max_edits: int = 8,
         top_k: int = 20,
         joint: bool = False,
-        chunk_size: int = 512,
+        chunk_size: Optional[int] = None,
         stop_words: Sequence[str] = (),
         subwords: bool = False,
     ) -> None:
@@ -76,7 +78,7 @@ class TextCorruptor(nn.Module):
             raise ValueError(f"mode must be 'lm', 'random' or 'masked', got {mode!r}")
         if not 0 <= rate <= 1:
             raise ValueError(f'rate is a probability, got {rate}')
-        if min(max_edits, top_k, chunk_size) < 1:
+        if min(max_edits, top_k, 1 if chunk_size is None else chunk_size) < 1:
             raise ValueError(
                 f'max_edits, top_k and chunk_size must be at least 1, got {max_edits}, {top_k} and {chunk_size}'
             )
@@ -137,6 +139,11 @@ class TextCorruptor(nn.Module):
         """Replace the chosen tokens by draws from the language model's predictions, ``(B, L)``."""
         ids = inputs.input_ids
         rows, columns = chosen.nonzero(as_tuple=True)  # (E,) each: the edits
+        noise = torch.empty(len(rows), min(self.top_k, len(knowledge.writable)), device=ids.device).exponential_()
+        # Short captions first: a chunk is as wide as its longest. Edits of one caption stay together.
+        lengths = inputs.attention_mask.sum(dim=1)
+        by_length = lengths[rows].argsort(stable=True)
+        rows, columns, noise = rows[by_length], columns[by_length], noise[by_length]
         # Which masked sequence an edit is predicted from, and of which caption a sequence is a copy.
         if self.joint:
             captions, sequence = torch.unique_consecutive(rows, return_inverse=True)
@@ -146,16 +153,21 @@ class TextCorruptor(nn.Module):
             masked = ids[rows].scatter(1, columns[:, None], knowledge.mask_id)
         attention_mask = inputs.attention_mask[captions]
         originals = ids[rows, columns]
-        noise = torch.empty(len(rows), min(self.top_k, len(knowledge.writable)), device=ids.device).exponential_()
 
-        edited = ids.clone()
-        for start in range(0, len(captions), self.chunk_size):
-            part = slice(start, start + self.chunk_size)
+        edited, widths = ids.clone(), lengths[captions].tolist()
+        chunk_size = self.chunk_size or (32 if ids.device.type == 'cpu' else 512)
+        for start in range(0, len(captions), chunk_size):
+            part = slice(start, start + chunk_size)
             edits = part
             if self.joint:
                 edits = ((sequence >= part.start) & (sequence < part.stop)).nonzero()[:, 0]
+            width = widths[part][-1]
             logits = self._predict(
-                knowledge.model, masked[part], attention_mask[part], sequence[edits] - start, columns[edits]
+                knowledge.model,
+                masked[part, :width],
+                attention_mask[part, :width],
+                sequence[edits] - start,
+                columns[edits],
             )
             logits = logits.float().masked_fill(~knowledge.writable, float('-inf'))
             logits.scatter_(1, originals[edits, None], float('-inf'))
