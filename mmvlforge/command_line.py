@@ -2,11 +2,14 @@
 
 import json
 import os
+import pickle
+import re
 import sys
 import warnings
-from typing import Callable, List
+from contextlib import contextmanager
+from typing import Callable, Iterator, List
 
-__all__ = ['print_table', 'run_command', 'write_json']
+__all__ = ['print_table', 'run_command', 'safe_checkpoints', 'write_json']
 
 
 def run_command(run: Callable[..., None], *args) -> int:
@@ -27,6 +30,38 @@ def run_command(run: Callable[..., None], *args) -> int:
             print(f'error: {error}', file=sys.stderr)
             return 2
     return 0
+
+
+@contextmanager
+def safe_checkpoints(unsafe: bool = False) -> Iterator[None]:
+    """Let no checkpoint run code while it is read.
+
+    MMEngine allows tensors and the few types that it writes itself, but unpickles whatever else there is. Within this
+    context PyTorch refuses to.
+
+    Args:
+        unsafe: Leave it as it is, for files of a trusted source.
+
+    Raises:
+        ValueError: A checkpoint holds other objects.
+    """
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    before = os.environ.get(name)
+    if not unsafe:
+        os.environ[name] = '1'
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        reason = re.search(r'GLOBAL (\S+)|$', str(error))[1] or str(error).splitlines()[0]
+        raise ValueError(
+            f'a checkpoint was not read, because it holds more than tensors and could run code: {reason}. If you trust '
+            'its source, save its state dict alone, or give train.py or test.py --unsafe-load'
+        ) from None
+    finally:
+        if not unsafe:
+            os.environ.pop(name)
+            if before is not None:
+                os.environ[name] = before
 
 
 def print_table(head: List[str], rows: List[list]) -> None:

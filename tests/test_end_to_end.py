@@ -75,6 +75,21 @@ def test_scoring_written_predictions_gives_the_numbers_of_test_py(tiny_config, t
     assert len(list((tmp_path / 'show').iterdir())) == 2
 
 
+def test_a_checkpoint_runs_code_only_if_allowed(tiny_config, trained, tmp_path):
+    class Code:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'it_ran'),)
+
+    checkpoint = torch.load(trained / 'epoch_2.pth', weights_only=False)
+    torch.save(dict(checkpoint, meta=dict(extra=Code())), tmp_path / 'evil.pth')
+    command = ['tools/test.py', tiny_config, tmp_path / 'evil.pth', '--work-dir', tmp_path / 'work']
+    result = run_tool(*command, check=False)
+    assert result.returncode and 'could run code: posix.mkdir' in result.stderr and '--unsafe-load' in result.stderr
+    assert not (tmp_path / 'it_ran').exists()
+    run_tool(*command, '--unsafe-load')
+    assert (tmp_path / 'it_ran').exists()
+
+
 def test_amp_trains_on_a_cpu(tiny_config, tmp_path):
     run_tool('tools/train.py', tiny_config, '--work-dir', tmp_path, '--amp', '--cfg-options', 'train_cfg.max_epochs=1')
     config = next(tmp_path.rglob('config.py')).read_text()

@@ -13,6 +13,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from run_setup import build_runner, finish, load_config, prepare_distributed
 
+from mmvlforge.command_line import safe_checkpoints
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
@@ -28,6 +30,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='mixed precision (needs an accelerator)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='settings over the config: key=value ...'
+    )
+    parser.add_argument(
+        '--unsafe-load', action='store_true', help='unpickle any object in a checkpoint: only for a source you trust'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
@@ -58,8 +63,9 @@ def main() -> None:
     if args.amp:
         cfg.test_cfg.fp16 = True
     prepare_distributed(cfg)
-    runner = build_runner(cfg)
-    metrics = runner.test()
+    with safe_checkpoints(args.unsafe_load):
+        runner = build_runner(cfg)
+        metrics = runner.test()
     if args.out and is_main_process():
         os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
         with open(args.out, 'w') as file:

@@ -10,6 +10,8 @@ import os.path as osp
 from mmengine.config import DictAction
 from run_setup import build_runner, finish, load_config, prepare_distributed
 
+from mmvlforge.command_line import safe_checkpoints
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
@@ -27,6 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='torch.compile the model')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='settings over the config: key=value ...'
+    )
+    parser.add_argument(
+        '--unsafe-load', action='store_true', help='unpickle any object in a checkpoint: only for a source you trust'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
@@ -58,8 +63,9 @@ def main() -> None:
             print(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
             cfg.resume = False
     prepare_distributed(cfg)
-    runner = build_runner(cfg)
-    runner.train()
+    with safe_checkpoints(args.unsafe_load):
+        runner = build_runner(cfg)
+        runner.train()
     finish(runner)
 
 

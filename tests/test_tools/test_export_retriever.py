@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_checkpoint
 
@@ -33,6 +34,7 @@ model = dict(
     detection_head=dict(type='ErrorDetectionHead', in_dims=24),
     correction_head=dict(type='ErrorCorrectionHead', in_dims=24, vocab_size=30),
     num_edit_layers=2)
+test_evaluator = dict(metrics=[dict(type='ImageTextRecall'), dict(type='ProofreadingMetric')])
 """
 
 init_default_scope('mmvlforge')
@@ -57,7 +59,8 @@ def trained(tmp_path, momentum=False):
             tensor.data.copy_(0.3 * torch.randn(tensor.shape, generator=generator).abs())
     checkpoint = tmp_path / 'epoch_3.pth'
     # An object that a plain reader of tensors would refuse, as a training checkpoint has them.
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=3), message_hub=Path('x')), checkpoint)
+    log = dict(loss=HistoryBuffer([1.0], [1]))
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=3), message_hub=log), checkpoint)
     return config, model, checkpoint
 
 
@@ -77,6 +80,7 @@ def test_export_is_the_vanilla_dual_encoder_with_the_same_outputs(tool, tmp_path
 
     exported = Config.fromfile(out.with_suffix('.py'))
     assert exported.load_from is None
+    assert [metric.type for metric in exported.test_evaluator.metrics] == ['ImageTextRecall']
     assert exported.model.data_preprocessor.mean == (0.5, 0.5, 0.5)
     retriever = MODELS.build(exported.model).eval()
     load_checkpoint(retriever, str(out), map_location='cpu', strict=True)
@@ -114,6 +118,15 @@ def test_a_checkpoint_of_another_model_is_refused(tool, tmp_path, capsys):
         'epoch_3.pth: not trained with this config: image_proj.weight is missing or has another shape (2 such' in error
     )
     assert not (tmp_path / 'out.pth').exists()
+
+
+def test_a_checkpoint_that_could_run_code_is_refused(tool, tmp_path, capsys):
+    config, model, checkpoint = trained(tmp_path)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(path=Path('x'))), checkpoint)
+    assert tool.main([str(config), str(checkpoint), str(tmp_path / 'out.pth')]) == 2
+    assert 'it holds more than tensors and could run code: pathlib' in capsys.readouterr().err
+    # Only while it is read: other code of this process is not concerned.
+    torch.load(checkpoint, weights_only=False)
 
 
 def test_wrong_arguments(tool, tmp_path, capsys):

@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 
+from mmvlforge.command_line import safe_checkpoints
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.registry import MODELS
@@ -95,7 +96,8 @@ class TrainedRetriever:
         init_default_scope(self.cfg.get('default_scope', 'mmvlforge'))
         self.model = MODELS.build(self.cfg.model).eval()
         try:
-            load_checkpoint(self.model, checkpoint, map_location='cpu', strict=True, logger='silent')
+            with safe_checkpoints():
+                load_checkpoint(self.model, checkpoint, map_location='cpu', strict=True, logger='silent')
         except RuntimeError as error:
             raise ValueError(f'{checkpoint} does not fit the model of {config}: {error}') from error
         if torch.cuda.is_available():

@@ -3,8 +3,8 @@
 Usage: python tools/weights/export_retriever.py CONFIG CHECKPOINT OUT.pth
 
 Beside OUT.pth stands OUT.py, its config: python tools/test.py OUT.py OUT.pth gives the numbers of the whole model.
-There is no cross-attention, no head, no queue and no momentum encoder in it. If the config retrieves with the momentum
-encoders, these are what is written.
+There is no cross-attention, no head, no queue and no momentum encoder in it, and nothing proofreads. If the config
+retrieves with the momentum encoders, these are what is written.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from mmvlforge.command_line import run_command
+from mmvlforge.command_line import run_command, safe_checkpoints
 from mmvlforge.models.weights.checkpoint_files import meta_state_dict, read_config, write_checkpoint
 
 _FIELDS = ('image_encoder', 'text_encoder', 'image_dims', 'text_dims', 'embed_dims', 'data_preprocessor')
@@ -27,7 +27,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Write the inference model of a dual encoder (docs/weights.md)')
     parser.add_argument('config', help='config that the checkpoint was trained with')
-    parser.add_argument('checkpoint', help='checkpoint of that training; only of a trusted source, it is unpickled')
+    parser.add_argument('checkpoint', help='checkpoint of that training')
     parser.add_argument('out', help='file to write, *.pth')
     args = parser.parse_args(argv)
     if Path(args.out).suffix != '.pth':
@@ -71,7 +71,8 @@ def retriever_weights(
 def run(args: argparse.Namespace) -> None:
     """Read, choose, write."""
     cfg = read_config(args.config)
-    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
+    with safe_checkpoints():
+        checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
     source = checkpoint.get('state_dict', checkpoint)
     prefix = 'momentum.' if cfg.model.get('momentum_features') else ''
     cfg.model = retriever_config(cfg.model)
@@ -79,6 +80,9 @@ def run(args: argparse.Namespace) -> None:
     print(f'{_millions(weights)} M of {_millions(source)} M values')
     write_checkpoint(weights, args.checkpoint, args.out)
     cfg.load_from, cfg.resume = None, False
+    for name in ('val_evaluator', 'test_evaluator'):
+        if 'metrics' in cfg.get(name, {}):
+            cfg[name].metrics = [metric for metric in cfg[name].metrics if metric.type != 'ProofreadingMetric']
     config = Path(args.out).with_suffix('.py')
     cfg.dump(config)
     print(f'written: {config}')

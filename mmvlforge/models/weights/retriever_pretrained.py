@@ -16,7 +16,7 @@ class RetrieverPretrained:
     run, with queues and all, use ``--resume``.
 
     Args:
-        checkpoint: Path of a checkpoint that this project wrote. Only of a source you trust: MMEngine unpickles it.
+        checkpoint: Path of a checkpoint that this project wrote. The tools refuse one that could run code.
     """
 
     def __init__(self, checkpoint: str) -> None:
