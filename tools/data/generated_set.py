@@ -1,17 +1,19 @@
-"""What the generators of small data sets share: reuse of a finished folder, care for foreign ones, workers."""
+"""What the generators of small data sets share: arguments, workers, care for what a folder holds."""
 
+import argparse
 import contextlib
 import functools
 import json
 import multiprocessing
 import os
 import shutil
+import time
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 import cv2
 
-__all__ = ['finish', 'ordered_map', 'prepare']
+__all__ = ['finish', 'ordered_map', 'prepare', 'run_generator']
 
 
 def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: bool) -> bool:
@@ -70,3 +72,45 @@ def ordered_map(workers: int) -> Iterator[Callable]:
 def finish(out: Path, name: str) -> None:
     """Mark the set as finished."""
     os.replace(out / f'{name}.json.part', out / f'{name}.json')
+
+
+def run_generator(
+    make: Callable[..., bool],
+    description: str,
+    unit: str,
+    num_val: int,
+    num_test: int,
+    argv: Optional[List[str]] = None,
+) -> None:
+    """Read the command line of a generator, run it and say what it did.
+
+    Args:
+        make: Called with the folder, the sizes of the splits, the seed, the number of workers and ``force``. Returns
+            False if the folder already held the set; raises ValueError where an argument is wrong.
+        description: What it writes.
+        unit: What it counts, in the plural.
+        num_val: Default size of the validation split.
+        num_test: Default size of the test split.
+        argv: The arguments; those of the process by default.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('out', type=Path, help='folder to write to')
+    parser.add_argument('--num', type=int, required=True, help=f'number of training {unit}')
+    parser.add_argument('--seed', type=int, default=0, help='seed (default 0)')
+    parser.add_argument('--num-val', type=int, default=num_val, help=f'validation {unit} (default {num_val})')
+    parser.add_argument('--num-test', type=int, default=num_test, help=f'test {unit} (default {num_test})')
+    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
+    parser.add_argument('--force', action='store_true', help='replace a mini set made with other arguments')
+    args = parser.parse_args(argv)
+    sizes = dict(train=args.num, val=args.num_val, test=args.num_test)
+    start = time.perf_counter()
+    try:
+        written = make(args.out, sizes, args.seed, args.workers, args.force)
+    except ValueError as error:
+        parser.error(str(error))
+    if written:
+        seconds = time.perf_counter() - start
+        total = sum(sizes.values())
+        print(f'Wrote {total} {unit} to {args.out} in {seconds:.1f} s ({total / seconds:.0f} a second).')
+    else:
+        print(f'{args.out} already holds this mini set.')

@@ -17,12 +17,9 @@ The same seed gives the same bytes with any number of workers: every picture has
 folder of the same arguments is reused.
 """
 
-import argparse
 import csv
 import functools
 import json
-import os
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
@@ -313,27 +310,8 @@ def make_mini_set(out: Path, sizes: Dict[str, int], seed: int = 0, workers: int 
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description='Write the mini caption set: drawn scenes with five captions each.')
-    parser.add_argument('out', type=Path, help='folder to write to')
-    parser.add_argument('--num', type=int, required=True, help='number of training pictures')
-    parser.add_argument('--seed', type=int, default=0, help='seed (default 0)')
-    parser.add_argument('--num-val', type=int, default=200, help='number of validation pictures (default 200)')
-    parser.add_argument('--num-test', type=int, default=500, help='number of test pictures (default 500)')
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
-    parser.add_argument('--force', action='store_true', help='replace a mini set made with other arguments')
-    args = parser.parse_args(argv)
-    sizes = dict(train=args.num, val=args.num_val, test=args.num_test)
-    start = time.perf_counter()
-    try:
-        written = make_mini_set(args.out, sizes, args.seed, args.workers, args.force)
-    except ValueError as error:
-        parser.error(str(error))
-    if written:
-        seconds = time.perf_counter() - start
-        total = sum(sizes.values())
-        print(f'Wrote {total} pictures to {args.out} in {seconds:.1f} s ({total / seconds:.0f} a second).')
-    else:
-        print(f'{args.out} already holds this mini set.')
+    description = 'Write the mini caption set: drawn scenes with five captions each.'
+    generated_set.run_generator(make_mini_set, description, 'pictures', num_val=200, num_test=500, argv=argv)
 
 
 if __name__ == '__main__':

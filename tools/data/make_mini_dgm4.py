@@ -15,11 +15,8 @@ folder of the same arguments is reused. What a picture and a caption show is dra
 manipulated captions follow the same distribution as original ones: no class can be told from the text alone.
 """
 
-import argparse
 import functools
 import json
-import os
-import time
 from pathlib import Path
 from typing import Dict, List, Tuple
 
@@ -255,27 +252,8 @@ def make_mini_set(out: Path, sizes: Dict[str, int], seed: int = 0, workers: int 
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description='Write the mini set: a small drawn data set in the layout of DGM4.')
-    parser.add_argument('out', type=Path, help='folder to write to')
-    parser.add_argument('--num', type=int, required=True, help='number of training records')
-    parser.add_argument('--seed', type=int, default=0, help='seed (default 0)')
-    parser.add_argument('--num-val', type=int, default=300, help='number of validation records (default 300)')
-    parser.add_argument('--num-test', type=int, default=1200, help='number of test records (default 1200)')
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
-    parser.add_argument('--force', action='store_true', help='replace a mini set made with other arguments')
-    args = parser.parse_args(argv)
-    sizes = dict(train=args.num, val=args.num_val, test=args.num_test)
-    start = time.perf_counter()
-    try:
-        written = make_mini_set(args.out, sizes, args.seed, args.workers, args.force)
-    except ValueError as error:
-        parser.error(str(error))
-    if written:
-        seconds = time.perf_counter() - start
-        total = sum(sizes.values())
-        print(f'Wrote {total} records to {args.out} in {seconds:.1f} s ({total / seconds:.0f} a second).')
-    else:
-        print(f'{args.out} already holds this mini set.')
+    description = 'Write the mini set: a small drawn data set in the layout of DGM4.'
+    generated_set.run_generator(make_mini_set, description, 'records', num_val=300, num_test=1200, argv=argv)
 
 
 if __name__ == '__main__':
