@@ -75,6 +75,30 @@ def test_scoring_written_predictions_gives_the_numbers_of_test_py(tiny_config, t
     assert len(list((tmp_path / 'show').iterdir())) == 2
 
 
+def test_one_pair_gets_the_answer_of_the_test_set(tiny_config, trained, mini_set, tmp_path):
+    checkpoint, predictions = trained / 'epoch_2.pth', tmp_path / 'p.jsonl'
+    run_tool('tools/test.py', tiny_config, checkpoint, '--work-dir', tmp_path, '--predictions', predictions)
+    row = json.loads(predictions.read_text().splitlines()[3])
+    record = json.loads((mini_set / 'metadata/test.json').read_text())[row['index']]
+    tool, out = 'tools/analysis/check_pair.py', tmp_path / 'answer.json'
+    picture, caption = mini_set / record['image'], record['text']
+    told = run_tool(tool, tiny_config, checkpoint, picture, caption, '--out', out, '--draw', tmp_path / 'a.png').stdout
+    found = json.loads(out.read_text())
+    assert found['fake'] == pytest.approx(row['fake_score'], abs=1e-5)
+    assert list(found['types']) == ['face_swap', 'face_attribute', 'text_swap', 'text_attribute']
+    log_odds = torch.tensor(list(found['types'].values()), dtype=torch.float64).logit().tolist()
+    assert log_odds == pytest.approx(row['type_scores'], abs=1e-3)
+    assert found['box'] == (row['box'] and pytest.approx(row['box'], abs=0.06))
+    positions = {word for word, fake in zip(row['word_ids'], row['fake_tokens']) if fake}
+    assert found['positions'] == sorted(positions)
+    assert found['words'] == [caption.split()[i] for i in found['positions']]
+    assert f'P(fake) = {found["fake"]:.3f}' in told and (tmp_path / 'a.png').is_file()
+
+    for wrong, message in ((['none.jpg', 'x'], 'none.jpg cannot be read'), ([picture, ' '], 'the caption is empty')):
+        result = run_tool(tool, tiny_config, checkpoint, *wrong, check=False)
+        assert result.returncode == 2 and message in result.stderr and 'Traceback' not in result.stderr
+
+
 def test_a_checkpoint_runs_code_only_if_allowed(tiny_config, trained, tmp_path):
     class Code:
         def __reduce__(self):

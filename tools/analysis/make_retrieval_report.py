@@ -17,7 +17,8 @@ import retrieval_gallery
 import similarity_distribution
 import torch
 import word_patch_maps
-from trained_retriever import Drawn, Features, TrainedRetriever, add_model_arguments, spread
+from trained_model import add_model_arguments
+from trained_retriever import Drawn, Features, TrainedRetriever, spread
 
 from mmvlforge.command_line import print_table, run_command, write_json
 from mmvlforge.evaluation.retrieval import WINOGROUND_CHANCE, image_text_chance

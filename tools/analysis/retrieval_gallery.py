@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from trained_retriever import Drawn, Features, TrainedRetriever, add_model_arguments, spread, write_drawn
+from trained_model import add_model_arguments
+from trained_retriever import Drawn, Features, TrainedRetriever, spread, write_drawn
 
 from mmvlforge.command_line import run_command
 from mmvlforge.evaluation.retrieval import retrieval_ranks

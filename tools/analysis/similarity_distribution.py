@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from trained_retriever import Drawn, Features, TrainedRetriever, add_model_arguments, write_drawn
+from trained_model import add_model_arguments
+from trained_retriever import Drawn, Features, TrainedRetriever, write_drawn
 
 from mmvlforge.command_line import print_table, run_command, write_json
 from mmvlforge.evaluation.similarity import similarity_distribution

@@ -1,23 +1,19 @@
 """What the tools that draw a retrieval model's work share: the model beside its test set."""
 
-import argparse
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
+from trained_model import load_trained
 
-from mmvlforge.command_line import safe_checkpoints
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLDataSample, VLInputs
 from mmvlforge.visualization.drawing import save_picture
 
-__all__ = ['Drawn', 'Features', 'TrainedRetriever', 'add_model_arguments', 'spread', 'write_drawn']
+__all__ = ['Drawn', 'Features', 'TrainedRetriever', 'spread', 'write_drawn']
 
 
 class Drawn(NamedTuple):
@@ -54,13 +50,6 @@ class Features(NamedTuple):
     captions: List[str]
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``config``, ``checkpoint`` and ``--cfg-options``."""
-    parser.add_argument('config', help='config file; its test set is used')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='settings over the config')
-
-
 def spread(num: int, total: int) -> List[int]:
     """``num`` places of ``total``, at equal distances: not picked for looks."""
     return np.linspace(0, total - 1, min(num, total)).round().astype(int).tolist()
@@ -87,21 +76,8 @@ class TrainedRetriever:
     """
 
     def __init__(self, config: str, checkpoint: str, cfg_options: dict) -> None:
-        for path in (config, checkpoint):
-            if not Path(path).is_file():
-                raise ValueError(f'{path} does not exist')
         self.config = config
-        self.cfg = Config.fromfile(config)
-        self.cfg.merge_from_dict(cfg_options)
-        init_default_scope(self.cfg.get('default_scope', 'mmvlforge'))
-        self.model = MODELS.build(self.cfg.model).eval()
-        try:
-            with safe_checkpoints():
-                load_checkpoint(self.model, checkpoint, map_location='cpu', strict=True, logger='silent')
-        except RuntimeError as error:
-            raise ValueError(f'{checkpoint} does not fit the model of {config}: {error}') from error
-        if torch.cuda.is_available():
-            self.model.cuda()
+        self.cfg, self.model = load_trained(config, checkpoint, cfg_options)
         self.loader = Runner.build_dataloader(self.cfg.test_dataloader)
         self.dataset = self.loader.dataset
         found = [t.tokenizer for t in self.dataset.pipeline.transforms if type(t).__name__ == 'CaptionTokenizer']
