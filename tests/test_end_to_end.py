@@ -11,12 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from project import ROOT, run_tool
-
-METRICS = (
-    *('AUC', 'EER', 'ACC', 'mAP', 'CF1', 'OF1', 'IoUmean', 'IoU50', 'IoU75'),
-    *('Precision', 'Recall', 'F1', 'IoUmean_boxed'),
-)
+from project import DGM4_METRICS, ROOT, run_tool
 
 
 def weights(work_dir: Path, epoch: int) -> dict:
@@ -69,8 +64,8 @@ def test_scoring_written_predictions_gives_the_numbers_of_test_py(tiny_config, t
     annotations = mini_set / 'metadata/test.json'
     run_tool('tools/analysis/score_dgm4.py', annotations, predictions, '--out', tmp_path / 'score.json')
     tested, scored = (json.loads((tmp_path / f'{n}.json').read_text()) for n in ('test', 'score'))
-    assert set(scored) == set(METRICS)
-    assert {k: tested[k] for k in METRICS} == scored
+    assert set(scored) == set(DGM4_METRICS)
+    assert {k: tested[k] for k in DGM4_METRICS} == scored
     assert len(predictions.read_text().splitlines()) == 13
     assert len(list((tmp_path / 'show').iterdir())) == 2
 

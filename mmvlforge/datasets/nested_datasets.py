@@ -1,8 +1,11 @@
 """Data sets inside data sets."""
 
-from typing import Iterator
+from typing import Iterator, Optional
 
 from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from mmvlforge.datasets.transforms import CaptionTokenizer
 
 
 def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Dataset]:
@@ -13,3 +16,12 @@ def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Dataset]:
     for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
         if inner is not None:
             yield from nested_datasets(inner, attribute)
+
+
+def caption_tokenizer(dataset: Dataset) -> Optional[PreTrainedTokenizerBase]:
+    """The tokenizer in the pipeline of a caption data set; None of another data set."""
+    for inner in nested_datasets(dataset, 'pipeline'):
+        for transform in inner.pipeline.transforms:
+            if isinstance(transform, CaptionTokenizer):
+                return transform.tokenizer
+    return None

@@ -17,11 +17,10 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import IterableDataset
 
 from mmvlforge.command_line import run_command
-from mmvlforge.datasets.nested_datasets import nested_datasets
-from mmvlforge.datasets.transforms import CaptionTokenizer
+from mmvlforge.datasets.nested_datasets import caption_tokenizer
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture
@@ -111,15 +110,6 @@ def fed_sample(item: dict, picture: np.ndarray, tokenizer) -> VLDataSample:
         height, width = picture.shape[:2]
         sample.gt_box = targets['box'].new_tensor(corners * [width, height, width, height])
     return sample
-
-
-def caption_tokenizer(dataset: Dataset):
-    """The Hugging Face tokenizer of a caption data set, None of another one."""
-    for inner in nested_datasets(dataset, 'pipeline'):
-        for transform in inner.pipeline.transforms:
-            if isinstance(transform, CaptionTokenizer):
-                return transform.tokenizer
-    return None
 
 
 def run(args: argparse.Namespace) -> None:

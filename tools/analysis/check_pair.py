@@ -18,7 +18,6 @@ from trained_model import add_model_arguments, load_trained
 from mmvlforge.command_line import run_command, write_json
 from mmvlforge.datasets import DGM4Dataset
 from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.datasets.transforms.load_image import UnusableImageError
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, load_picture
@@ -62,11 +61,7 @@ def predict(model: BaseModel, dataset: DGM4Dataset, picture: str, caption: str) 
     """
     unknown = dict(fake_cls='', image_type=0, text_type=0, box=None, fake_words=None)
     pair = dataset.tokenizer(dict(index=0, img_path=picture, text=caption, **unknown))
-    try:
-        item = dataset.pipeline(pair)
-    except UnusableImageError as error:
-        raise ValueError(str(error)) from error
-    return model.test_step(vl_collate([item]))[0]
+    return model.test_step(vl_collate([dataset.pipeline(pair)]))[0]
 
 
 def answer(sample: VLDataSample, dataset: DGM4Dataset) -> dict:

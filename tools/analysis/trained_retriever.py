@@ -10,6 +10,7 @@ from trained_model import load_trained
 
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
+from mmvlforge.datasets.nested_datasets import caption_tokenizer
 from mmvlforge.structures import VLDataSample, VLInputs
 from mmvlforge.visualization.drawing import save_picture
 
@@ -80,10 +81,9 @@ class TrainedRetriever:
         self.cfg, self.model = load_trained(config, checkpoint, cfg_options)
         self.loader = Runner.build_dataloader(self.cfg.test_dataloader)
         self.dataset = self.loader.dataset
-        found = [t.tokenizer for t in self.dataset.pipeline.transforms if type(t).__name__ == 'CaptionTokenizer']
-        if not found:
+        self.tokenizer = caption_tokenizer(self.dataset)
+        if self.tokenizer is None:
             raise ValueError(f'{config}: the test pipeline has no CaptionTokenizer')
-        self.tokenizer = found[0]
 
     def need(self, method: str) -> None:
         """Raise ValueError if the model cannot do something."""

@@ -2,6 +2,8 @@
 
 dims = 128
 vocab_size = 66  # of the mini set's tokenizer
+# The words of the templates that state nothing: replacing them would not make a caption false.
+stop_words = ['a', 'and', 'in', 'is', 'near', 'of', 'the', 'while', 'with']
 model = dict(
     type='DualEncoder',
     data_preprocessor=dict(type='VLDataPreprocessor', channels_last=True),

@@ -8,8 +8,7 @@ model = dict(
     corruptor=dict(
         type='TextCorruptor',
         name='work_dirs/mini_lm/hf',
-        # The words of the templates that state nothing: replacing them would not make a caption false.
-        stop_words=['a', 'and', 'in', 'is', 'near', 'of', 'the', 'while', 'with'],
+        stop_words=_base_.stop_words,
     ),
     num_edit_layers=2,
     local_path=dict(type='LocalPath'),
