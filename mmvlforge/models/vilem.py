@@ -35,6 +35,9 @@ class ViLEM(DualEncoder):
         num_edit_layers: M_1.
         proofread_seed: Seed of the edits that ``predict`` proofreads too, for ``ProofreadingMetric``; None for none.
         **kwargs: As in DualEncoder.
+
+    Raises:
+        ValueError: The corruptor edits more words of a caption than the correction head has room for.
     """
 
     def __init__(
@@ -54,6 +57,10 @@ class ViLEM(DualEncoder):
         self.paths = {name: MODELS.build(path) for name, path in paths.items() if path}
         self.detection_head = MODELS.build(detection_head) if detection_head else None
         self.correction_head = MODELS.build(correction_head) if correction_head else None
+        edits = getattr(self.corruptor, 'max_edits', 0)  # another corruptor need not have a bound
+        if self.correction_head is not None and edits > self.correction_head.max_edits:
+            room = self.correction_head.max_edits
+            raise ValueError(f'corruptor.max_edits {edits} must be at most correction_head.max_edits, which is {room}')
         self.num_edit_layers = num_edit_layers
         self.proofread_seed = proofread_seed
 

@@ -207,6 +207,14 @@ def test_losses_without_edits_are_zero():
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+def test_every_edit_must_find_room_in_the_correction_head():
+    config = tiny_vilem(corruptor=dict(type='TextCorruptor', name='nowhere', max_edits=9))
+    with pytest.raises(ValueError, match='corruptor.max_edits 9 .*, which is 8'):
+        MODELS.build(config)
+    config['correction_head']['max_edits'] = 9
+    MODELS.build(config)
+
+
 def test_each_path_needs_its_part_of_the_picture():
     model = build(tiny_vilem()).eval()
     inputs, _ = batch_of()
