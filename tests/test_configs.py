@@ -94,6 +94,9 @@ def test_variants_are_short_and_say_how_to_run_them(path):
         words = shlex.split(command)
         assert (ROOT / words[1]).is_file()
         assert (ROOT / words[2]) == path
+        for run, epoch in re.findall(r'work_dirs/(\w+)/epoch_(\d+)\.pth', command):
+            trained = next(p for p in CONFIGS if p.stem == run)
+            assert int(epoch) == Config.fromfile(str(trained)).train_cfg.max_epochs
     if isinstance(cfg.get('_base_', re.search(r"_base_ = '", code) and 'one'), str):
         lines = [line for line in code.splitlines() if line.strip()]
         assert len(lines) <= 15, f'{len(lines)} lines'
@@ -123,7 +126,7 @@ def meta_batch(size: int) -> tuple:
 
 @each_vilem
 def test_vilem_loses_and_predicts_at_full_size(path):
-    """On the meta device: shapes agree, and nothing makes the host wait for an accelerator."""
+    """On the meta device: shapes agree, and nothing after the edition makes the host wait for an accelerator."""
     cfg = load(path)
     corruptor = dict(corruptor=dict(type='EveryOtherWord')) if 'corruptor' in cfg.model else {}
     with torch.device('meta'):
@@ -172,9 +175,42 @@ def test_settings_of_the_paper_reach_vilem():
     assert head.image_queue.shape == head.text_queue.shape == (65536, 256) and model.momentum.momentum == 0.995
     assert cfg.model.contrastive_head.temperature == 0.07 and not head.multi_positive and not head.distill_alpha
     assert {name: path.loss_weight for name, path in model.paths.items()} == {'local': 0.8, 'global': 0.2}
-    assert (model.corruptor.rate, model.corruptor.max_edits, model.corruptor.mode) == (0.15, 8, 'lm')
+    corruptor = model.corruptor
+    assert (corruptor.rate, corruptor.max_edits, corruptor.top_k, corruptor.mode) == (0.15, 8, 20, 'lm')
+    train, test = ([t.get('max_words') for t in p] for p in (cfg.train_pipeline, cfg.test_pipeline))
+    assert 30 in train and 35 in test
     assert cfg.image_size == (256, 256) and cfg.train_dataloader.batch_size * 32 == 2048
     assert cfg.train_cfg.max_epochs == 20 and cfg.optim_wrapper.optimizer.weight_decay == 0.02
+
+
+@pytest.mark.parametrize('layers', [4, 6, 8, 10, 12])
+def test_rows_of_table_6(layers):
+    cfg = load(ROOT / f'configs/vilem/vilem_table{"5_h" if layers == 6 else f"6_{layers}"}.py')
+    assert cfg.model.num_edit_layers == cfg.model.text_encoder.num_cross_layers == layers
+
+
+@pytest.mark.parametrize('name', ['vilem_table', 'vilem_mini_table'])
+def test_rows_of_table_7(name):
+    whole = load(ROOT / f'configs/vilem/{"vilem_mini" if "mini" in name else "vilem_table5_h"}.py').model
+    rows = {row: load(ROOT / f'configs/vilem/{name}7_{row}.py').model for row in 'bcdef'}
+
+    def differences(row):
+        return {key for key in whole.keys() | row.keys() if whole.get(key) != row.get(key)}
+
+    assert differences(rows['b']) == {'corruptor', 'detection_head'}
+    assert rows['b'].corruptor.mode == 'masked' and rows['b'].detection_head is None
+    assert rows['c'].type == 'EditedTextContrast' and 'mode' not in rows['c'].corruptor
+    assert differences(rows['d']) == {'local_path'} and rows['d'].local_path.type == 'HighestLevelPath'
+    assert differences(rows['e']) == {'local_path', 'global_path'}
+    assert rows['e'].local_path == dict(type='UnifiedPath', loss_weight=1.0) and rows['e'].global_path is None
+    assert differences(rows['f']) == {'corruptor'} and rows['f'].corruptor.mode == 'random'
+
+
+def test_options_that_are_off_by_default():
+    distilled = load(ROOT / 'configs/vilem/vilem_base_cc4m_distill.py').model.contrastive_head
+    assert (distilled.distill_alpha, distilled.distill_ramp) == (0.4, 5_100_000 // 2048)
+    momentum, plain = (load(ROOT / f'configs/vilem/vilem_coco_zeroshot{x}.py').model for x in ('_momentum', ''))
+    assert momentum.momentum_features and not plain.momentum_features
 
 
 @pytest.mark.parametrize('name, epochs', [('coco', 5), ('flickr30k', 10)])
@@ -207,6 +243,8 @@ def test_encoder_learning_rate_variant_reaches_the_encoders():
     [
         ('dgm4/dca_imq', 1000, 1e-4, 1e-6, 50, 614),  # 157,169 records, 8 x 32 a step
         ('vilem/vilem_base_cc4m', 2000, 3e-4, 1e-5, 20, 2490),  # 5.1 million pairs, 32 x 64 a step
+        ('vilem/vilem_table5_a', 2000, 3e-4, 1e-5, 20, 489),  # 1 million pairs
+        ('vilem/vilem_table7_f', 2000, 3e-4, 1e-5, 20, 489),
     ],
 )
 def test_schedules_of_the_papers(name, warm_up_steps, highest, lowest, epochs, steps_an_epoch):

@@ -1,6 +1,6 @@
 """SugarCrepe's accuracy on the mini set, of the model that vilem_mini.py trained.
 
-python tools/test.py configs/vilem/vilem_mini_sugarcrepe.py work_dirs/vilem_mini/epoch_3.pth
+python tools/test.py configs/vilem/vilem_mini_sugarcrepe.py work_dirs/vilem_mini/epoch_1.pth
 """
 
 _base_ = [

@@ -1,6 +1,6 @@
 """Winoground's scores on the mini set, of the model that vilem_mini.py trained.
 
-python tools/test.py configs/vilem/vilem_mini_winoground.py work_dirs/vilem_mini/epoch_3.pth
+python tools/test.py configs/vilem/vilem_mini_winoground.py work_dirs/vilem_mini/epoch_1.pth
 """
 
 _base_ = [
