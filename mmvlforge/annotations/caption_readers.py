@@ -102,35 +102,50 @@ def _object(path: str) -> _Row:
 
 
 def _array(path: str) -> Iterator[_Row]:
-    """Objects of a JSON array, parsed one at a time: a file of millions takes no more memory than its text."""
+    """Objects of a JSON array, parsed one at a time: of a file of millions only the text is held as a whole."""
     text, decode = _text(path), json.JSONDecoder().raw_decode
-    at, mark = _BLANK.match(text).end(), '['
+
+    def skip_blank(at: int) -> int:
+        return _BLANK.match(text, at).end()
+
+    at, mark = skip_blank(0), '['
     for row in count():
         if text[at : at + 1] != mark:
             raise ValueError(f'{path}: {text[at : at + 20]!r} before record {row}, where a JSON array has {mark!r}')
+        at = skip_blank(at + 1)
+        if row == 0 and text[at : at + 1] == ']':
+            break
         try:
-            value, at = decode(text, _BLANK.match(text, at + 1).end())
+            value, at = decode(text, at)
         except json.JSONDecodeError as error:
             raise ValueError(f'{path}:{error.lineno}: broken JSON in record {row}: {error.msg}') from error
         yield _Row(path, row, value)
-        at, mark = _BLANK.match(text, at).end(), ','
+        at, mark = skip_blank(at), ','
         if text[at : at + 1] == ']':
-            return
+            break
+    rest = text[skip_blank(at + 1) :]
+    if rest:
+        raise ValueError(f'{path}: {rest[:20]!r} after the end of the JSON array')
+
+
+def _format(path: str, file_name: str, **names) -> str:
+    try:
+        return file_name.format(**names)
+    except (KeyError, ValueError, IndexError) as error:
+        raise ValueError(f'{path}: file_name {file_name!r} must be made of {sorted(names)}: {error!r}') from error
 
 
 def _url_file(path: str, row: int, url: str, file_name: str) -> str:
     """The local file of a web picture; see :func:`read_url_table`."""
     encoded = url.encode()
-    names = dict(
+    return _format(
+        path,
+        file_name,
         row=row,
         basename=url.split('?', 1)[0].rpartition('/')[2],
         md5=hashlib.md5(encoded, usedforsecurity=False).hexdigest(),
         crc32=zlib.crc32(encoded),
     )
-    try:
-        return file_name.format(**names)
-    except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(f'{path}: file_name {file_name!r} must be made of {sorted(names)}: {error!r}') from error
 
 
 def read_karpathy(path: str, split: str) -> Iterator[CaptionRecord]:
@@ -206,7 +221,7 @@ def read_visual_genome(path: str, file_name: str = '{image_id}.jpg') -> Iterator
     """
     for image in _array(path):
         for region in image.rows('regions'):
-            name = file_name.format(image_id=region.take('image_id', int, 'a number'))
+            name = _format(path, file_name, image_id=region.take('image_id', int, 'a number'))
             box = region.box('x', 'y', 'width', 'height')
             yield CaptionRecord(region.row, (name,), (region.caption('phrase'),), box)
 
@@ -270,6 +285,9 @@ def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
     """
     with open(path, encoding='utf-8', newline='') as file:
         for row, fields in enumerate(csv.DictReader(file)):
+            if None in fields:
+                surplus = fields.pop(None)
+                raise ValueError(f'{path}, record {row}: {surplus} beyond the last column; quote commas of a sentence')
             record = _Row(path, row, fields)
             yield CaptionRecord(row, (record.text('video_id') + suffix,), (record.caption('sentence'),))
 

@@ -210,11 +210,15 @@ def test_aro(read):
 
 
 def test_msrvtt(read):
-    text = 'key,vid_key,video_id,sentence\nret0,msr9770,video9770,a person is connecting, \nret1,msr1,video1,"x, y"\n'
-    assert read(text.replace('connecting, ', 'connecting'), 'msrvtt') == [
+    text = 'key,vid_key,video_id,sentence\nret0,msr9770,video9770,a person is connecting\nret1,msr1,video1,"x, y"\n'
+    assert read(text, 'msrvtt') == [
         CaptionRecord(0, ('video9770.mp4',), ('a person is connecting',)),
         CaptionRecord(1, ('video1.mp4',), ('x, y',)),
     ]
+
+
+def test_an_empty_array_has_no_record(read):
+    assert read('[ ]\n', 'albef') == []
 
 
 def changed(record, **fields):
@@ -244,6 +248,7 @@ def changed(record, **fields):
         ('[{"image": "a", "caption": "b"}\n{}]', 'albef', "'{}]' before record 1, where a JSON array has ','"),
         ('[{"image": "a", "caption": "b"},\n}]', 'albef', 'ann:2: broken JSON in record 1'),
         ('[{"image": "a", "caption": "b"}', 'albef', "'' before record 1"),
+        ('[{"image": "a", "caption": "b"}]\n]', 'albef', "']' after the end of the JSON array"),
         ('a\thttp://x/1\nb http://x/2\n', 'url_table', 'record 1: '),
         ('a\t\n', 'url_table', "record 0, field 'url': '' must be a string with some text"),
         ({'image_urls': ['a'], 'captions': []}, 'sbu', "field 'captions': has 0 entries, image_urls has 1"),
@@ -253,6 +258,8 @@ def changed(record, **fields):
         (json.dumps(changed(WINOGROUND, num_main_preds='1')), 'winoground', "'num_main_preds': '1' must be a number"),
         ([changed(RELATION, bbox_w='9')], 'aro', "record 0, field 'bbox_w': '9' must be a number"),
         ('key,vid_key,video_id\nr,m,v\n', 'msrvtt', "record 0, field 'sentence': is missing"),
+        ('key,vid_key,video_id,sentence\nr,m,v,a, b\n', 'msrvtt', "record 0: [' b'] beyond the last column"),
+        ('key,vid_key,video_id\nr,m,v,a\n', 'msrvtt', "record 0: ['a'] beyond the last column"),
     ],
 )
 def test_errors_name_file_record_and_field(read, content, settings, message):
@@ -268,6 +275,12 @@ def test_sugarcrepe_errors(tmp_path):
     (tmp_path / 'swap_obj.json').write_text(json.dumps({'3': {'filename': 'a.jpg', 'caption': 'x'}}))
     with pytest.raises(ValueError, match=r"swap_obj\.json, record 3, field 'negative_caption': is missing"):
         list(read_captions(str(tmp_path), 'sugarcrepe'))
+
+
+def test_a_region_s_file_name_is_made_of_what_there_is(read):
+    regions = [{'regions': [{'image_id': 1, 'x': 0, 'y': 0, 'width': 1, 'height': 1, 'phrase': 'a'}]}]
+    with pytest.raises(ValueError, match=r"file_name '\{id\}\.jpg' must be made of \['image_id'\]"):
+        read(regions, 'visual_genome', file_name='{id}.jpg')
 
 
 @pytest.mark.parametrize(
