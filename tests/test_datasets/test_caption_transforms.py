@@ -43,7 +43,8 @@ def test_bytes_at_hand_are_not_read_again(save_pictures, tmp_path):
     ('box', 'rows', 'columns'),
     [
         ((2, 1, 4, 3), slice(1, 4), slice(2, 6)),
-        ((1.5, 0, 1.9, 2), slice(0, 2), slice(1, 3)),
+        ((1.5, 0, 1.9, 2), slice(0, 2), slice(1, 4)),
+        ((2.2, 2.2, 0.5, 0.5), slice(2, 3), slice(2, 3)),
         ((-3, -1, 5, 4), slice(0, 3), slice(0, 2)),  # beyond the border
         ((20, 10, 900, 900), slice(10, 30), slice(20, 40)),
     ],

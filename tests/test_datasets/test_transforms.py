@@ -1,5 +1,6 @@
 """Decoding, flipping, resizing, colour augmentation and packing."""
 
+import io
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmvlforge.datasets.transforms.load_image import LoadImage, UnusableImageError
+from mmvlforge.datasets.transforms.load_image import LoadImage, UnusableImageError, decode_image
 from mmvlforge.registry import TRANSFORMS
 
 DGM4 = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'dgm4.py'
@@ -131,6 +132,20 @@ def test_truncated_file(save, name, keep):
     path.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(UnusableImageError, match='cannot be read'):
         load(path)
+
+
+@pytest.mark.filterwarnings('ignore')  # Pillow says so itself
+def test_whatever_byte_is_damaged_the_error_is_that_of_a_picture():
+    file, refused = io.BytesIO(), 0
+    Image.new('RGB', (8, 8), 'red').save(file, 'TIFF')
+    for place in range(len(file.getvalue())):
+        data = bytearray(file.getvalue())
+        data[place] = 2
+        try:
+            decode_image(bytes(data), 'a.tif')
+        except UnusableImageError:
+            refused += 1
+    assert refused > 10
 
 
 def test_box_outside_the_stored_picture(save):

@@ -60,7 +60,7 @@ def decode_image(
             if img is None:
                 img = cv2.cvtColor(np.asarray(image.convert('RGB')), cv2.COLOR_RGB2BGR)
             return img, image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # on damaged bytes the decoders raise about anything, a TypeError among others
         raise UnusableImageError(f'{name} cannot be read: {error}') from error
 
 

@@ -38,7 +38,8 @@ class LoadImageGroup(BaseTransform):
 def _crop(img: np.ndarray, path: str, box: Tuple[float, float, float, float]) -> np.ndarray:
     """The pixels that the box touches; what lies beyond the border is left away."""
     x, y, width, height = box
-    x1, y1, x2, y2 = (max(int(np.floor(v)), 0) for v in (x, y, x + width, y + height))
+    x1, y1 = (max(int(np.floor(v)), 0) for v in (x, y))
+    x2, y2 = (max(int(np.ceil(v)), 0) for v in (x + width, y + height))
     part = img[y1:y2, x1:x2]
     if not part.size:
         size = f'{img.shape[1]}x{img.shape[0]}'
