@@ -5,9 +5,9 @@ are given. Rates are in percent, ranks start at 0, median ranks (MedR) at 1.
 
 Scores are exact. In floating point a matrix product gives the same pair of rows another last bit at another place of
 the matrix, or in a chunk of another shape: equal captions would not tie, and a rank would depend on how the work was
-cut. So features are first rounded to multiples of a power of two, 2⁻²⁵ for rows of length 1. That moves a score by some
-10⁻⁸, less than float32 arithmetic does, and products and sums of such numbers fit into float64 without rounding, in
-whatever order. Equal rows have equal scores, and ranks depend on nothing but the features.
+cut. So each row is first rounded to multiples of a power of two near its length / 2²⁵. That moves a score by some 10⁻⁸
+of the two lengths, less than float32 arithmetic does, and products and sums of such numbers fit into float64 without
+rounding, in whatever order. Equal rows have equal scores, and ranks depend on nothing but the features.
 
 Ties: of two candidates with the same score the one of lower index comes first. The rank of a candidate is thus the
 number of candidates with a strictly higher score, plus those of the same score and a lower index: its place in a stable
@@ -34,7 +34,8 @@ __all__ = [
 RECALL_AT = (1, 5, 10)
 PAIR_MEANS = ('prefix', 'macro')
 WINOGROUND_CHANCE = dict(text_score=25.0, image_score=25.0, group_score=100 / 6)
-_BITS = 25.9  # length of the longest row on the grid, as a power of two: scores then stay below 2**52
+_BITS = 25.9  # most of a row's length in units of its grid, as a power of two: scores then stay below 2**52 units
+_SHORTEST = 2.0**-400  # a row so much shorter than the longest is 0, lest products underflow
 _TILE = (256, 1024)  # images and captions ranked at a time: 2 MB of scores
 
 
@@ -55,18 +56,20 @@ def _features(values, shape: Sequence, what: str) -> np.ndarray:
 
 
 def _on_grid(values: np.ndarray) -> np.ndarray:
-    """Scale by a power of two and round to integers, so that all dot products are exact in float64.
+    """Scale all by a power of two, and round each row on a grid of its own, so that dot products are exact in float64.
 
-    Every partial sum of a dot product is at most the product of two row lengths (Cauchy-Schwarz), here below 2**52.
+    Every partial sum of a dot product is at most the product of two row lengths (Cauchy-Schwarz), here below 2**52
+    times the product of the two grids' units.
     """
     peak = float(np.max(np.abs(values)))
     if peak == 0:
         return np.zeros(values.shape)
     values = values.astype(np.float64)
     values /= math.ldexp(1.0, math.frexp(peak)[1] - 1)  # the largest value is now in [1, 2): no overflow
-    length = math.sqrt(np.einsum('...d,...d->...', values, values).max())
-    values *= 2.0 ** math.floor(_BITS - math.log2(length))
-    return np.rint(values, out=values)
+    lengths = np.sqrt(np.einsum('...d,...d->...', values, values))[..., None]
+    units = np.exp2(np.ceil(np.log2(np.maximum(lengths, _SHORTEST)) - _BITS))
+    values /= units
+    return np.multiply(np.rint(values, out=values), units, out=values)
 
 
 def _check_text_to_image(text_to_image, n_texts: int, n_images: int) -> np.ndarray:
@@ -96,13 +99,14 @@ def _count_before(scores: np.ndarray, own_scores: np.ndarray, own: np.ndarray) -
     """For each query, how many candidates of a tile come before its own one.
 
     Args:
-        scores: Integers, ``(queries, candidates)``.
+        scores: Without rounding errors, ``(queries, candidates)``.
         own_scores: Score of each query's own candidate.
         own: Its index, counted from the tile's first candidate; it may lie outside.
     """
     size = scores.shape[1]
     # Where the whole tile has lower indices than the own candidate, equals come before it as well.
-    before = np.count_nonzero(scores > (own_scores - 0.5 * (own >= size))[:, None], axis=1)
+    bar = np.where(own >= size, np.nextafter(own_scores, -np.inf), own_scores)
+    before = np.count_nonzero(scores > bar[:, None], axis=1)
     inside = np.flatnonzero((own > 0) & (own < size))
     ties = (scores[inside] == own_scores[inside, None]) & (np.arange(size) < own[inside, None])
     before[inside] += np.count_nonzero(ties, axis=1)

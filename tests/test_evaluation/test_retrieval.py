@@ -1,5 +1,7 @@
 """Retrieval maths: hand-made values, brute force, ties, wrong inputs."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -133,9 +135,24 @@ def test_scores_on_the_grid_are_exact_and_near():
     a, b = unit(rng, 20, 768), unit(rng, 30, 768)
     x, y = retrieval._on_grid(a), retrieval._on_grid(b)
     found = x @ y.T
-    exact = [[sum(int(p) * int(q) for p, q in zip(r, s)) for s in y] for r in x]
-    assert found.astype(object).tolist() == exact
-    np.testing.assert_allclose(found / 2.0**50, a.astype(np.float64) @ b.astype(np.float64).T, rtol=0, atol=1e-7)
+    exact = [[sum(Fraction(p) * Fraction(q) for p, q in zip(r, s)) for s in y.tolist()] for r in x.tolist()]
+    assert [list(map(Fraction, row)) for row in found.tolist()] == exact
+    true = a.astype(np.float64) @ b.astype(np.float64).T
+    factor = 2.0 ** np.round(np.log2(np.abs(found / true))).max()  # each array is scaled by a power of two
+    np.testing.assert_allclose(found / factor, true, rtol=0, atol=1e-7)
+
+
+def test_short_rows_keep_their_digits_beside_a_long_one():
+    rng = np.random.default_rng(0)
+    images, texts = unit(rng, 60, 64), unit(rng, 200, 64)
+    owner = owners(rng, 60, 200)
+    expected = retrieval_ranks(images, texts, owner)
+    long = np.zeros((1, 64))
+    long[0, 0] = 1e12
+    found = retrieval_ranks(np.concatenate([images, long]), np.concatenate([texts, -long]), [*owner, 60])
+    before = (images[:, 0] < 0).astype(int)  # the long caption is ahead of all others, or behind
+    assert np.array_equal(found[0][:60], expected[0] + before)
+    assert np.array_equal(found[1][:200], expected[1] + (texts[:, 0] * 1e12 > np.sum(texts * images[owner], axis=1)))
 
 
 @pytest.mark.parametrize('scale', [2.0**-1060, 2.0**-100, 3.0, 2.0**100, 2.0**1000])
