@@ -143,6 +143,15 @@ def test_missing_field_is_named(metric, field, source):
         run(metric(), samples)
 
 
+def test_excluded_categories_do_not_count():
+    samples = make_samples('PairwiseCaptionMetric', 11)
+    kept = [s for s in samples if s['category'] != 'add_obj']
+    again = [dict(s, index=i) for i, s in enumerate(kept)]
+    found = run(PairwiseCaptionMetric(means='macro', exclude=['add_obj', 'of no sample']), samples)
+    assert found == run(PairwiseCaptionMetric(means='macro'), again)
+    assert set(found) == {'add_att', 'replace_rel', 'swap_obj', 'macro'}
+
+
 @pytest.mark.parametrize('value', [torch.tensor([[1.0, float('nan')]]), torch.ones(3)])
 def test_features_must_be_finite_rows(value):
     samples = make_samples('ImageTextRecall', 3)

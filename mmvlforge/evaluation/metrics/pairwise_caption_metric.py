@@ -1,6 +1,9 @@
 """SugarCrepe and ARO: a true caption against a false one."""
 
-from typing import Dict
+import logging
+from typing import Dict, Sequence
+
+from mmengine.logging import print_log
 
 from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, same_number
 from mmvlforge.evaluation.retrieval import PAIR_MEANS, pairwise_metrics
@@ -17,21 +20,28 @@ class PairwiseCaptionMetric(BaseFeatureMetric):
     :func:`mmvlforge.evaluation.retrieval.pairwise_metrics`.
 
     Args:
-        means: ``'prefix'`` for SugarCrepe's ``replace``, ``swap`` and ``add``, ``'macro'`` for ARO's mean over all
+        means: ``'prefix'`` for SugarCrepe's ``replace``, ``swap`` and ``add``, ``'macro'`` for ARO's mean over
             relations. Defaults to ``'prefix'``.
+        exclude: Categories that do not count. Published figures of ARO leave out symmetric relations ('next to'), whose
+            false caption is as true as the other.
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
     """
 
     extras = ('category',)
 
-    def __init__(self, means: str = 'prefix', **kwargs) -> None:
+    def __init__(self, means: str = 'prefix', exclude: Sequence[str] = (), **kwargs) -> None:
         super().__init__(**kwargs)
         if means not in PAIR_MEANS:
             raise ValueError(f'PairwiseCaptionMetric: means {means!r} is unknown; choose one of {PAIR_MEANS}')
         self.means = means
+        self.exclude = exclude
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts, categories = self.unique_columns(results)
         images, texts = same_number(images, indices, 1, 'images')[:, 0], same_number(texts, indices, 2, 'captions')
-        return pairwise_metrics(images, texts, categories, self.means)
+        unknown = sorted(set(self.exclude) - set(categories))
+        if unknown:
+            print_log(f'exclude: no sample is of category {unknown}', logger='current', level=logging.WARNING)
+        kept = [row for row, category in enumerate(categories) if category not in self.exclude]
+        return pairwise_metrics(images[kept], texts[kept], [categories[row] for row in kept], self.means)
