@@ -143,12 +143,12 @@ def test_state_resumes():
 SHARES = {1: [9], 2: [4, 5], 3: [3, 1, 5]}  # rows of each rank; the queue of 6 is divided by none
 
 
-def work(rank, processes, store, out):
+def work(rank, processes, store, out, multi_positive):
     """One process: three steps on its share of nine pairs."""
     distributed.init_process_group('gloo', init_method=f'file://{store}', rank=rank, world_size=processes)
     start = sum(SHARES[processes][:rank])
     own = slice(start, start + SHARES[processes][rank])
-    head, losses = head_of(multi_positive=True), []
+    head, losses = head_of(multi_positive=multi_positive), []
     for step in range(3):
         features, keys, ids = pairs(9, seed=step), pairs(9, seed=10 + step), torch.arange(9) // 2
         part = [RetrievalFeatures(*(t[own] for t in group)) for group in (features, keys)]
@@ -157,13 +157,13 @@ def work(rank, processes, store, out):
     distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('processes', [2, 3])
-def test_several_processes_are_as_one(tmp_path, processes):
+@pytest.mark.parametrize(('processes', 'multi_positive'), [(2, True), (3, True), (3, False)])
+def test_several_processes_are_as_one(tmp_path, processes, multi_positive):
     results = {}
     for count in (1, processes):
         out = tmp_path / str(count)
         out.mkdir()
-        mp.spawn(work, (count, str(out / 'store'), str(out)), nprocs=count)
+        mp.spawn(work, (count, str(out / 'store'), str(out), multi_positive), nprocs=count)
         results[count] = [torch.load(out / f'{rank}.pth') for rank in range(count)]
     (alone,) = results[1]
     for together in results[processes]:

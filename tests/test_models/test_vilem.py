@@ -117,6 +117,14 @@ def test_layers_read_the_blocks_of_equation_11(layers, blocks):
     assert GlobalPath()(image, layers) == dict(shift=image.cls)
 
 
+def test_more_text_layers_than_levels_or_layers_are_refused():
+    image = ImageFeatures(torch.zeros(1, 2), tuple(torch.zeros(1, 3, 2) for _ in range(4)))
+    with pytest.raises(ValueError, match='num_edit_layers 5 must be at most the 4 levels of the picture'):
+        LocalPath()(image, 5)
+    with pytest.raises(ValueError, match='asked to stop after layer 4 of 3'):
+        losses_of(build(tiny_vilem(num_edit_layers=4, local_path=None)))
+
+
 def test_levels_of_the_vit_are_its_blocks():
     encoder = build(tiny_dual()).image_encoder.eval()
     inputs, _ = batch_of()
@@ -445,7 +453,8 @@ def test_bfloat16_losses_are_near_float32():
         torch.testing.assert_close(loss, full[name], atol=BFLOAT16_ERROR, rtol=0, msg=lambda m, n=name: f'{n}: {m}')
 
 
-def test_loss_step_never_makes_the_host_wait():
+def test_losses_never_make_the_host_wait():
+    # Only the edition before them does, which is not TextCorruptor's here.
     # Meta tensors have no values: .item(), a branch on a value or a selection by a mask raises there.
     with torch.device('meta'):
         model = MODELS.build(tiny_vilem()).train()

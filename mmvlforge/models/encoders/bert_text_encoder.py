@@ -129,8 +129,10 @@ class BertTextEncoder(BaseModule):
             ``(B, L, C)``.
 
         Raises:
-            ValueError: More memories than layers with a cross-attention.
+            ValueError: More memories than layers with a cross-attention, or ``num_layers`` beyond the last layer.
         """
+        if num_layers is not None and num_layers > len(self.layers):
+            raise ValueError(f'asked to stop after layer {num_layers} of {len(self.layers)}')
         if len(memory) > self.num_cross_layers:
             raise ValueError(f'{len(memory)} memories for num_cross_layers {self.num_cross_layers}')
         ids = inputs.input_ids

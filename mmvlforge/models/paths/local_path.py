@@ -9,7 +9,13 @@ from mmvlforge.structures import ImageFeatures
 
 
 def levels_of_layers(image: ImageFeatures, num_layers: int) -> List[Tensor]:
-    """Patches for text layers m = 1..M_1: those of image block l_m = floor(N / M_1) (m - 1) + 1 (Eq. 11)."""
+    """Patches for text layers m = 1..M_1: those of image block l_m = floor(N / M_1) (m - 1) + 1 (Eq. 11).
+
+    Raises:
+        ValueError: More text layers than image blocks.
+    """
+    if num_layers > len(image.levels):
+        raise ValueError(f'num_edit_layers {num_layers} must be at most the {len(image.levels)} levels of the picture')
     stride = len(image.levels) // num_layers
     return [image.levels[stride * index] for index in range(num_layers)]
 
