@@ -1,9 +1,14 @@
-"""What tests share: where the project lies, how its tools are run, the names of DGM⁴'s metrics."""
+"""What tests share: where the project lies, how its tools are run and stopped, the names of DGM⁴'s metrics."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 DGM4_METRICS = [
@@ -12,9 +17,13 @@ DGM4_METRICS = [
 ]
 
 
+def _environment(**more) -> dict:
+    return {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **more}
+
+
 def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.CompletedProcess:
     """Run a Python script of the project as a user would; output is captured."""
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **(env or {})}
+    env = _environment(**(env or {}))
     command = [str(a) for a in args]
     if command[0].endswith('.py'):
         command.insert(0, sys.executable)
@@ -24,3 +33,31 @@ def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.C
             f'{command} ended with {result.returncode}:\n{result.stdout[-12000:]}\n{result.stderr[-12000:]}'
         )
     return result
+
+
+def kill_after_first_epoch(config: Path, work_dir: Path) -> None:
+    """Start a run of two epochs and kill it as soon as the first is saved."""
+    command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 300
+    while not (work_dir / 'last_checkpoint').exists():
+        assert process.poll() is None, 'ended before it could be killed'
+        assert time.time() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (work_dir / 'epoch_2.pth').exists()
+
+
+def weights(work_dir: Path, epoch: int) -> dict:
+    """What a run saved after an epoch."""
+    return torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)['state_dict']
+
+
+def free_port() -> str:
+    """A port that several processes can meet at."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])

@@ -1,16 +1,9 @@
 """Several processes on a CPU-only machine."""
 
 import json
-import socket
 
 import torch
-from project import run_tool
-
-
-def free_port() -> str:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return str(s.getsockname()[1])
+from project import free_port, run_tool
 
 
 def test_two_processes_train_and_evaluate_as_one(tiny_config, tmp_path):

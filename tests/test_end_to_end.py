@@ -3,19 +3,11 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from project import DGM4_METRICS, ROOT, run_tool
-
-
-def weights(work_dir: Path, epoch: int) -> dict:
-    return torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)['state_dict']
+from project import DGM4_METRICS, kill_after_first_epoch, run_tool, weights
 
 
 @pytest.fixture(scope='session')
@@ -34,18 +26,7 @@ def test_training_writes_checkpoints_and_logs(trained):
 
 
 def test_killed_and_resumed_run_equals_uninterrupted_one(tiny_config, trained, tmp_path):
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, 'tools/train.py', str(tiny_config), '--work-dir', str(tmp_path)]
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 300
-    while not (tmp_path / 'last_checkpoint').exists():
-        assert process.poll() is None, 'ended before it could be killed'
-        assert time.time() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / 'epoch_2.pth').exists()
-
+    kill_after_first_epoch(tiny_config, tmp_path)
     run_tool('tools/train.py', tiny_config, '--work-dir', tmp_path, '--resume')
     uninterrupted, resumed = weights(trained, 2), weights(tmp_path, 2)
     first = weights(trained, 1)

@@ -25,6 +25,13 @@ run() {
         { tail -n 30 "$out/console.log" >&2; exit 1; }
 }
 
+# Shows what a tool prints.
+show() {
+    echo "== $1"
+    shift
+    "$@" 2>>"$out/console.log" || { tail -n 30 "$out/console.log" >&2; exit 1; }
+}
+
 manipulation() {
     local config=configs/dgm4/dca_imq_mini.py data=data/mini_dgm4
     out=work_dirs/quickstart
@@ -52,16 +59,16 @@ vilem() {
     # The tokenizer is the last of its files.
     [ -f "$lm/hf/tokenizer.json" ] || run "training the masked language model that edits captions" \
         python tools/train.py configs/vilem/mini_lm.py --work-dir "$lm" --resume
+    show "how it edits captions" python tools/analysis/edit_quality.py "$config" --examples 3
     run "training" python tools/train.py "$config" --work-dir "$out" --resume
     run "testing" python tools/test.py "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" \
         --out "$out/recall.json"
     run "testing on the mini Winoground" python tools/test.py "$winoground" "$(cat "$out/last_checkpoint")" \
         --work-dir "$out" --out "$out/winoground.json"
-    echo "== writing the report; the metrics, beside chance"
-    python tools/analysis/make_retrieval_report.py "$config" "$(cat "$out/last_checkpoint")" \
+    show "writing the report; the metrics, beside chance" \
+        python tools/analysis/make_retrieval_report.py "$config" "$(cat "$out/last_checkpoint")" \
         --metrics "$out/recall.json" "$out/winoground.json" --all-metrics "$out/metrics.json" \
-        --out "$out/report.html" --title "Quick start: ViLEM on the mini captions" 2>>"$out/console.log" ||
-        { tail -n 30 "$out/console.log" >&2; exit 1; }
+        --out "$out/report.html" --title "Quick start: ViLEM on the mini captions"
     echo
     echo "checkpoint: $(cat "$out/last_checkpoint")"
     echo "log:        $out/console.log"

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 from project import ROOT
+from tiny_vilem import tiny_model
 from transformers import BertTokenizerFast
 
 from mmvlforge.evaluation import ProofreadingMetric
@@ -58,19 +59,8 @@ def tiny_options(root) -> dict:
         f'{loader}.dataset.data_root': f'{root}/',
         f'{loader}.dataset.ann_file': 'captions.json',
         f'{loader}.dataset.pipeline.3.name': str(root / 'tokenizer'),
-        'model.image_encoder.stem': dict(
-            type='ConvImageEncoder', embed_dims=16, num_patches=64, channels=(8, 8, 8, 16), strides=(4, 1, 2, 2)
-        ),
-        **{f'model.image_encoder.{key}': 16 for key in ('embed_dims', 'ffn_dims')},
-        **{f'model.text_encoder.{key}': 16 for key in ('embed_dims', 'ffn_dims')},
-        **{f'model.{key}': 16 for key in ('image_dims', 'text_dims', 'embed_dims')},
-        'model.text_encoder.vocab_size': len(WORDS),
-        'model.contrastive_head.embed_dims': 16,
-        'model.contrastive_head.queue_size': 8,
+        **tiny_model(len(WORDS)),
         'model.corruptor': dict(type='TextCorruptor', name=str(root / 'tokenizer'), mode='random', rate=0.5),
-        'model.detection_head.in_dims': 16,
-        'model.correction_head.in_dims': 16,
-        'model.correction_head.vocab_size': len(WORDS),
     }
 
 
@@ -123,6 +113,18 @@ def test_word_patch_maps(made, tmp_path):
     own = ('--image', made / '1.png', '--caption', 'green cars', '--layer', 1)
     assert call(word_patch_maps, made, '--out', tmp_path, *own) == 0
     assert Image.open(tmp_path / '000000_1.png').width == 8 + 4 * (150 + 8)
+
+
+def test_only_whole_single_pictures_are_drawn(made, tmp_path, capsys):
+    (tmp_path / 'cut.json').write_text(json.dumps([dict(image='1.png', caption='green', bbox=[5, 5, 9, 9])]))
+    config = Config.fromfile(str(made / 'tiny.py'))
+    config.test_dataloader.dataset.ann_file = str(tmp_path / 'cut.json')
+    config.test_dataloader.dataset.reader = dict(type='albef')
+    config.dump(tmp_path / 'cut.py')
+    for tool in (proofread, word_patch_maps, retrieval_gallery, similarity_distribution):
+        args = [str(arg) for arg in (tmp_path / 'cut.py', made / 'tiny.pth', '--out', tmp_path / 'out')]
+        assert tool.main(args) == 2
+        assert 'sample 0 is not one whole picture' in capsys.readouterr().err
 
 
 def test_similarity_distribution_beside_another_model(made, tmp_path):

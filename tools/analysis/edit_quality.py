@@ -80,6 +80,8 @@ def edit(captions: List[Told], cfg: Config, seed: int) -> List[List[str]]:
 def run(args: argparse.Namespace) -> None:
     """Edit, judge, print."""
     cfg = Config.fromfile(args.config)
+    if 'data_root' not in cfg or 'corruptor' not in cfg.get('model', {}):
+        raise ValueError(f'{args.config}: needs data_root and model.corruptor, as configs/vilem/vilem_mini.py has them')
     init_default_scope(cfg.get('default_scope', 'mmvlforge'))
     captions = read_captions(Path(cfg.data_root), args.split)
     changed = [(told, words) for told, words in zip(captions, edit(captions, cfg, args.seed)) if words != told.words]

@@ -86,6 +86,7 @@ def draw_test_samples(
     pictures = []
     for place in spread(num, len(trained.dataset)):
         inputs, samples = trained.prepare([trained.dataset[place]])
+        trained.check_drawable(samples)
         edited = trained.model.edit_groups(inputs, samples, trained.model.proofread_seed or 0)
         row = int((edited != inputs.input_ids).any(dim=1).int().argmax())  # the first caption where none is edited
         one = VLInputs(inputs.images, *(part[row : row + 1] for part in inputs[1:]))

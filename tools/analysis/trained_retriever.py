@@ -108,22 +108,29 @@ class TrainedRetriever:
         """Word tokens of a caption; '##' opens one that continues a word."""
         return self.tokenizer.convert_ids_to_tokens(inputs.input_ids[row][inputs.word_mask[row]].tolist())
 
+    def check_drawable(self, samples: List[VLDataSample]) -> None:
+        """Raise ValueError if a sample of the test set is not one picture, drawn as it is stored."""
+        for sample in samples:
+            if sample.num_images != 1 or self.dataset.get_data_info(sample.index)['box']:
+                raise ValueError(
+                    f'{self.config}: sample {sample.index} is not one whole picture with its captions, which alone can '
+                    'be drawn'
+                )
+
     def batches(self) -> Iterator[Tuple[VLInputs, List[VLDataSample]]]:
         """The test set."""
         return map(self._prepare, self.loader)
 
     @torch.no_grad()
     def features(self) -> Features:
-        """Embed the test set, whose items have one picture each."""
+        """Embed the test set, whose items have one whole picture each."""
         images, texts, samples = [], [], []
         for inputs, data_samples in self.batches():
             found = self.model(inputs, mode='tensor')
             images.append(found.image.cpu())
             texts.append(found.text.cpu())
             samples += data_samples
-        for sample in samples:
-            if sample.num_images != 1:
-                raise ValueError(f'{self.config}: sample {sample.index} has {sample.num_images} pictures, must be 1')
+            self.check_drawable(data_samples)
         return Features(
             torch.cat(images).numpy(),
             torch.cat(texts).numpy(),

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
         items = [trained.pair(args.image, args.caption)]
     else:
         items = [trained.dataset[place] for place in spread(args.num, len(trained.dataset))]
+        trained.check_drawable([item['data_samples'] for item in items])
     write_drawn([draw_item(trained, item, args.path, args.layer) for item in items], args.out)
 
 
