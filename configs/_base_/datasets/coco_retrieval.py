@@ -2,8 +2,9 @@
 
 data_root = 'data/coco/'  # dataset_coco.json, train2014/ and val2014/
 ann_file = 'dataset_coco.json'
-# A name on the Hugging Face hub, or a folder with the saved tokenizer. Words are counted before tokens are.
-tokenizer = dict(type='CaptionTokenizer', name='bert-base-uncased', max_length=50)
+# The folder that the model and its corruptor read too; a name on the Hugging Face hub will do. Words are counted before
+# tokens are.
+tokenizer = dict(type='CaptionTokenizer', name='checkpoints/bert-base-uncased', max_length=50)
 image_size = (384, 384)
 
 # The usual operations without those that change a colour, which captions name.
