@@ -17,19 +17,25 @@ cd "$(dirname "$0")/.."
 source tools/setup_env.sh
 setup_env tensorboard
 
-# Shows progress only; everything is in $out/console.log, and its end is shown if a step fails.
+# Everything is in $out/console.log; its end is shown if a step fails.
+fail() {
+    tail -n 30 "$out/console.log" >&2
+    exit 1
+}
+
+# Shows progress only.
 run() {
     echo "== $1"
     shift
     "$@" 2>&1 | tee -a "$out/console.log" | { grep --line-buffered -oE 'Epoch\((train|val|test)\).*|^wrote .*' || true; } ||
-        { tail -n 30 "$out/console.log" >&2; exit 1; }
+        fail
 }
 
 # Shows what a tool prints.
 show() {
     echo "== $1"
     shift
-    "$@" 2>>"$out/console.log" || { tail -n 30 "$out/console.log" >&2; exit 1; }
+    "$@" 2>>"$out/console.log" || fail
 }
 
 manipulation() {

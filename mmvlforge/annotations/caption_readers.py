@@ -286,8 +286,8 @@ def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
     with open(path, encoding='utf-8', newline='') as file:
         for row, fields in enumerate(csv.DictReader(file)):
             if None in fields:
-                surplus = fields.pop(None)
-                raise ValueError(f'{path}, record {row}: {surplus} beyond the last column; quote commas of a sentence')
+                surplus = f'{fields[None]} beyond the last column'
+                raise ValueError(f'{path}, record {row}: {surplus}; quote commas of a sentence')
             record = _Row(path, row, fields)
             yield CaptionRecord(row, (record.text('video_id') + suffix,), (record.caption('sentence'),))
 

@@ -126,11 +126,11 @@ class TrainedRetriever:
         """Embed the test set, whose items have one whole picture each."""
         images, texts, samples = [], [], []
         for inputs, data_samples in self.batches():
+            self.check_drawable(data_samples)
             found = self.model(inputs, mode='tensor')
             images.append(found.image.cpu())
             texts.append(found.text.cpu())
             samples += data_samples
-            self.check_drawable(data_samples)
         return Features(
             torch.cat(images).numpy(),
             torch.cat(texts).numpy(),

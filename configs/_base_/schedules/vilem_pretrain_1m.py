@@ -2,9 +2,6 @@
 
 _base_ = './vilem_pretrain.py'
 
-warm_up = 2000 / 489  # in epochs: 1 million pairs are 489 steps of 2048
-cosine = dict(begin=warm_up, end=_base_.max_epochs, T_max=_base_.max_epochs - warm_up, convert_to_iter_based=True)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=2000),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, **cosine),
-]
+warm_up, cosine = _base_.param_scheduler
+begin = warm_up['end'] / 489  # in epochs: 1 million pairs are 489 steps of 2048
+param_scheduler = [warm_up, dict(cosine, begin=begin, T_max=_base_.max_epochs - begin)]

@@ -1,7 +1,5 @@
 """Start a dual encoder from another run of ours."""
 
-from pathlib import Path
-
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -30,12 +28,13 @@ class RetrieverPretrained:
         Raises:
             ValueError: There is no such file, a shape does not fit, or no key does.
         """
-        if '://' not in self.checkpoint and not Path(self.checkpoint).is_file():
+        try:
+            checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        except FileNotFoundError as error:
             raise ValueError(
                 f'model.init_cfg.checkpoint={self.checkpoint!r} does not exist. Pre-train first, name another '
                 'checkpoint, or start from nothing with --cfg-options model.init_cfg=None'
-            )
-        checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+            ) from error
         state_dict = checkpoint.get('state_dict', checkpoint)
         run = {name for name, _ in module.named_buffers() if name.startswith('contrastive_head.')}
         names = {key: key for key in state_dict if key not in run and not key.startswith('momentum.')}
