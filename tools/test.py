@@ -11,9 +11,9 @@ import os.path as osp
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
-from run_setup import build_runner, finish, load_config, prepare_distributed
 
-from mmvlforge.command_line import safe_checkpoints
+from mmvlforge.apis.running import build_runner, finish, load_config, prepare_distributed
+from mmvlforge.models.weights.reading import safe_checkpoints
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,12 +1,11 @@
 """Reading annotation files."""
 
 import json
-from typing import Dict, List, Optional
 
 __all__ = ['read_annotations']
 
 
-def read_annotations(path: str, broken: Optional[Dict[int, str]] = None) -> List[dict]:
+def read_annotations(path: str, broken: dict[int, str] | None = None) -> list[dict]:
     """Read an annotation file: one JSON array of objects, or one object a line (both forms of DGM⁴ are in use).
 
     Args:
@@ -25,7 +24,7 @@ def read_annotations(path: str, broken: Optional[Dict[int, str]] = None) -> List
             text = file.read()
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: not UTF-8 text ({error})') from error
-    found: Dict[int, str] = {}
+    found: dict[int, str] = {}
     records = _array(path, text, found) if text.lstrip().startswith('[') else _lines(path, text, found)
     if not records:
         raise ValueError(f'{path}: no records in it; expected a JSON array of objects or one object a line')
@@ -36,7 +35,7 @@ def read_annotations(path: str, broken: Optional[Dict[int, str]] = None) -> List
     return records
 
 
-def _array(path: str, text: str, broken: Dict[int, str]) -> List[Optional[dict]]:
+def _array(path: str, text: str, broken: dict[int, str]) -> list[dict | None]:
     try:
         records = json.loads(text)
     except json.JSONDecodeError as error:
@@ -48,7 +47,7 @@ def _array(path: str, text: str, broken: Dict[int, str]) -> List[Optional[dict]]
     return records
 
 
-def _lines(path: str, text: str, broken: Dict[int, str]) -> List[Optional[dict]]:
+def _lines(path: str, text: str, broken: dict[int, str]) -> list[dict | None]:
     records = []
     # Split at '\n' only: str.splitlines also cuts at characters that a JSON string may hold.
     for number, line in enumerate(text.split('\n'), 1):

@@ -5,9 +5,10 @@ import hashlib
 import json
 import re
 import zlib
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 from mmvlforge.annotations.annotation_file import read_annotations
 
@@ -28,17 +29,17 @@ class CaptionRecord(NamedTuple):
         extras: What the set's metric needs, by name.
     """
 
-    row: Union[int, str]
-    images: Tuple[str, ...]
-    captions: Tuple[str, ...]
-    box: Optional[Tuple[float, float, float, float]] = None
-    extras: Dict[str, Union[str, int]] = {}
+    row: int | str
+    images: tuple[str, ...]
+    captions: tuple[str, ...]
+    box: tuple[float, float, float, float] | None = None
+    extras: dict[str, str | int] = {}
 
 
 class _Row:
     """One object of a file, whose fields are taken with their type checked."""
 
-    def __init__(self, path: str, row: Union[int, str], fields: dict) -> None:
+    def __init__(self, path: str, row: int | str, fields: dict) -> None:
         self.path, self.row, self.fields = path, row, fields
         if not isinstance(fields, dict):
             raise ValueError(f'{path}, record {row}: {fields!r:.80} must be a JSON object')
@@ -63,7 +64,7 @@ class _Row:
     def caption(self, field: str) -> str:
         return self.take(field, str, 'a string')
 
-    def captions(self, field: str) -> Tuple[str, ...]:
+    def captions(self, field: str) -> tuple[str, ...]:
         """One caption, or a list of them."""
         value = self.take(field, (str, list), 'a string or a list of strings')
         if isinstance(value, str):
@@ -76,7 +77,7 @@ class _Row:
         for number, value in enumerate(self.take(field, list, 'a list of objects')):
             yield _Row(self.path, f"{self.row}, '{field}' {number}", value)
 
-    def box(self, *fields: str) -> Tuple[float, float, float, float]:
+    def box(self, *fields: str) -> tuple[float, float, float, float]:
         """From four fields, or from one with four numbers."""
         if len(fields) == 1:
             values = self.take(fields[0], list, 'a list [x, y, width, height]')

@@ -1,8 +1,9 @@
 """The conventions of one DGM⁴ annotation record, and every way a record can break them."""
 
-from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-ClassMap = Dict[str, Tuple[str, str]]
+ClassMap = dict[str, tuple[str, str]]
 
 IMAGE_TYPES = ('real', 'face_swap', 'face_attribute')
 TEXT_TYPES = ('real', 'text_swap', 'text_attribute')
@@ -37,8 +38,8 @@ class RecordFormat(NamedTuple):
     """
 
     class_map: ClassMap
-    box_field: Optional[str] = 'fake_image_box'
-    word_field: Optional[str] = 'fake_text_pos'
+    box_field: str | None = 'fake_image_box'
+    word_field: str | None = 'fake_text_pos'
     check_agreement: bool = True
 
 
@@ -46,7 +47,7 @@ def _is_int(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _box_problem(box, size: Optional[Tuple[int, int]]) -> Optional[Tuple[str, str]]:
+def _box_problem(box, size: tuple[int, int] | None) -> tuple[str, str] | None:
     if not isinstance(box, (list, tuple)) or len(box) not in (0, 4):
         return 'bad box', f'{box!r} must be [] or [x1, y1, x2, y2]'
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in box):
@@ -60,7 +61,7 @@ def _box_problem(box, size: Optional[Tuple[int, int]]) -> Optional[Tuple[str, st
     return None
 
 
-def record_problems(record, fmt: RecordFormat, size: Optional[Tuple[int, int]] = None) -> Iterator[Problem]:
+def record_problems(record, fmt: RecordFormat, size: tuple[int, int] | None = None) -> Iterator[Problem]:
     """Yield every broken convention of one record.
 
     Args:

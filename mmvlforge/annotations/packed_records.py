@@ -2,8 +2,7 @@
 
 import marshal
 from array import array
-from collections.abc import Sequence
-from typing import Iterable, Union
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class PackedRecords(Sequence):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def __getitem__(self, index: Union[int, slice]):
+    def __getitem__(self, index: int | slice):
         if isinstance(index, slice):
             return PackedRecords(self[i] for i in range(*index.indices(len(self))))
         index = range(len(self))[index]  # counts from the end, and refuses what lies beyond

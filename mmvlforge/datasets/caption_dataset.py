@@ -1,7 +1,7 @@
 """Image-text pairs to train on."""
 
 import logging
-from typing import Iterator
+from collections.abc import Iterator
 
 from mmengine.logging import print_log
 

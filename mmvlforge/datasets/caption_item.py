@@ -2,11 +2,11 @@
 
 import hashlib
 import os.path as osp
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 
 def caption_item(
-    index: int, row, images: Sequence[str], captions: Sequence[str], box: Optional[tuple], prefix: str = '', **extras
+    index: int, row, images: Sequence[str], captions: Sequence[str], box: tuple | None, prefix: str = '', **extras
 ) -> dict:
     """A group of pictures and captions.
 

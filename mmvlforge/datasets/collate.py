@@ -1,6 +1,6 @@
 """From a list of samples to one batch, in the loader's worker."""
 
-from typing import List, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,11 +38,11 @@ def stack(data: dict) -> dict:
     return dict(inputs=inputs, targets=targets, data_samples=data.get('data_samples'))
 
 
-def _flat(groups: Sequence[Union[Tensor, List[Tensor]]]) -> List[Tensor]:
+def _flat(groups: Sequence[Tensor | list[Tensor]]) -> list[Tensor]:
     return [ids for group in groups for ids in (group if isinstance(group, list) else [group])]
 
 
-def _stack_targets(labels: dict) -> Union[ManipulationTargets, CaptionTargets]:
+def _stack_targets(labels: dict) -> ManipulationTargets | CaptionTargets:
     if 'image_ids' in labels:
         return CaptionTargets(torch.stack(labels['image_ids']))
     stacked = {k: torch.stack(v) for k, v in labels.items() if k != 'tokens'}

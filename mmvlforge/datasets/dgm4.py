@@ -3,7 +3,7 @@
 import logging
 import os.path as osp
 from collections import Counter
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 
@@ -52,12 +52,12 @@ class DGM4Dataset(SeededDataset):
         self,
         ann_file: str,
         tokenizer: dict,
-        class_map: Optional[ClassMap] = None,
+        class_map: ClassMap | None = None,
         real_class: str = 'orig',
         image_types: Sequence[str] = IMAGE_TYPES,
         text_types: Sequence[str] = TEXT_TYPES,
-        box_field: Optional[str] = 'fake_image_box',
-        word_field: Optional[str] = 'fake_text_pos',
+        box_field: str | None = 'fake_image_box',
+        word_field: str | None = 'fake_text_pos',
         check_agreement: bool = True,
         on_bad_record: str = 'error',
         **kwargs,
@@ -77,7 +77,7 @@ class DGM4Dataset(SeededDataset):
         metainfo = dict(image_types=tuple(image_types), text_types=tuple(text_types))
         super().__init__(ann_file, skip_bad_pictures=on_bad_record == 'skip', metainfo=metainfo, **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Read, check and translate the annotation file."""
         data_list, dropped = [], Counter()
         for index, record in enumerate(read_annotations(self.ann_file)):

@@ -1,12 +1,12 @@
 """Several caption sets as one."""
 
 import math
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from mmvlforge.datasets.epoch_seed import EpochSeed
+from mmvlforge.datasets.worker_state import EpochSeed
 from mmvlforge.registry import DATASETS
 
 
@@ -30,8 +30,8 @@ class MixedCaptionDataset(Dataset):
         self,
         datasets: Sequence[dict],
         pipeline: Sequence[dict] = (),
-        weights: Optional[Sequence[float]] = None,
-        size: Optional[int] = None,
+        weights: Sequence[float] | None = None,
+        size: int | None = None,
         lazy_init: bool = False,
     ) -> None:
         if weights is not None and (len(weights) != len(datasets) or min(weights) < 0 or not sum(weights)):
@@ -41,7 +41,7 @@ class MixedCaptionDataset(Dataset):
         self.metainfo: dict = {}
         self._weights, self._size = weights, size
         self.epoch_seed = EpochSeed()
-        self._starts: Optional[np.ndarray] = None
+        self._starts: np.ndarray | None = None
         if not lazy_init:
             self.full_init()
 
@@ -60,7 +60,7 @@ class MixedCaptionDataset(Dataset):
         """Announce the epoch (0-based) that is about to be read."""
         self.epoch_seed.announce(seed, epoch)
 
-    def locate(self, idx: int) -> Tuple[int, int]:
+    def locate(self, idx: int) -> tuple[int, int]:
         """Source and number of the pair that item ``idx`` of this epoch is."""
         self.full_init()
         source = int(np.searchsorted(self._starts, idx, side='right')) - 1

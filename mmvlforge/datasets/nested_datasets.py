@@ -1,6 +1,6 @@
 """Data sets inside data sets."""
 
-from typing import Iterator, Optional
+from collections.abc import Iterator
 
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -18,7 +18,7 @@ def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Dataset]:
             yield from nested_datasets(inner, attribute)
 
 
-def caption_tokenizer(dataset: Dataset) -> Optional[PreTrainedTokenizerBase]:
+def caption_tokenizer(dataset: Dataset) -> PreTrainedTokenizerBase | None:
     """The tokenizer in the pipeline of a caption data set; None of another data set."""
     for inner in nested_datasets(dataset, 'pipeline'):
         for transform in inner.pipeline.transforms:

@@ -1,12 +1,9 @@
 """Data sets whose augmentation depends on nothing but seed, epoch and index."""
 
-from typing import Optional
-
 from mmengine.dataset import BaseDataset
 
-from mmvlforge.datasets.epoch_seed import EpochSeed
-from mmvlforge.datasets.picture_counts import PictureCounts
-from mmvlforge.datasets.transforms.load_image import UnusableImageError
+from mmvlforge.datasets.transforms.loading import UnusableImageError
+from mmvlforge.datasets.worker_state import EpochSeed, PictureCounts
 
 
 class SeededDataset(BaseDataset):
@@ -40,7 +37,7 @@ class SeededDataset(BaseDataset):
         self.epoch_seed.seed_item(idx)
         return super().__getitem__(idx)
 
-    def prepare_data(self, idx: int) -> Optional[dict]:
+    def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on item ``idx``; None, which fetches another, to skip it."""
         try:
             item = super().prepare_data(idx)

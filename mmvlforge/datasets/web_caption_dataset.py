@@ -2,8 +2,8 @@
 
 import random
 import sys
+from collections.abc import Iterator, Sequence
 from itertools import chain, count, islice
-from typing import Dict, Iterator, Optional, Sequence
 
 import webdataset
 from braceexpand import braceexpand
@@ -13,9 +13,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from mmvlforge.annotations import clean_caption
 from mmvlforge.datasets.caption_item import caption_item
-from mmvlforge.datasets.epoch_seed import EpochSeed
-from mmvlforge.datasets.picture_counts import PictureCounts
-from mmvlforge.datasets.transforms.load_image import UnusableImageError
+from mmvlforge.datasets.transforms.loading import UnusableImageError
+from mmvlforge.datasets.worker_state import EpochSeed, PictureCounts
 from mmvlforge.registry import DATASETS, TRANSFORMS
 
 MAX_IN_A_ROW = 1000
@@ -49,13 +48,13 @@ class WebCaptionDataset(IterableDataset):
         ValueError: Fewer shards than workers of all ranks, a broken shard, or shards without a usable sample.
     """
 
-    metainfo: Dict[str, str] = {}
+    metainfo: dict[str, str] = {}
 
     def __init__(
         self,
         shards,
         pipeline: Sequence[dict],
-        epoch_size: Optional[int] = None,
+        epoch_size: int | None = None,
         shuffle_buffer: int = 1000,
         image_keys: Sequence[str] = ('jpg', 'jpeg', 'png', 'webp'),
         caption_key: str = 'txt',

@@ -6,7 +6,7 @@ Arithmetic is float64 and no result depends on the order of the rows.
 
 import math
 import warnings
-from typing import Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def _ties(sorted_scores: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.append(sorted_scores[1:] != sorted_scores[:-1], True)) + 1
 
 
-def roc_points(scores: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def roc_points(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """False and true positives at every threshold, from (0, 0) to (negatives, positives).
 
     Equal scores cross the threshold together, so they make one sloped piece of the curve.
@@ -66,7 +66,7 @@ def roc_points(scores: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray, np.n
     return np.append(0, ends) - positives, positives
 
 
-def binary_metrics(scores: Sequence[float], labels: Sequence[bool]) -> Dict[str, float]:
+def binary_metrics(scores: Sequence[float], labels: Sequence[bool]) -> dict[str, float]:
     """AUC, EER and ACC of real against fake.
 
     AUC is the area under the piecewise linear ROC curve. EER is the x with 1 - x = tpr(x), solved on the piece that
@@ -133,7 +133,7 @@ def _type_counts(scores, labels):
     return scores, labels, (predicted & labels).sum(0), predicted.sum(0), labels.sum(0)
 
 
-def type_metrics(scores: Sequence, labels: Sequence) -> Dict[str, float]:
+def type_metrics(scores: Sequence, labels: Sequence) -> dict[str, float]:
     """mAP, CF1 and OF1 of the manipulation types.
 
     A type is predicted where its log-odds is at least 0. With Nc correct, Np predicted and Ng true rows of a type:
@@ -161,7 +161,7 @@ def type_metrics(scores: Sequence, labels: Sequence) -> Dict[str, float]:
     )
 
 
-def type_breakdown(scores: Sequence, labels: Sequence, names: Sequence[str]) -> Dict[str, dict]:
+def type_breakdown(scores: Sequence, labels: Sequence, names: Sequence[str]) -> dict[str, dict]:
     """Rows, AP, precision, recall and F1 of each type; AP, recall and F1 are None for a type without rows.
 
     Args:
@@ -225,7 +225,7 @@ def box_scores(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') -> 
     return scores
 
 
-def box_metrics(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') -> Dict[str, float]:
+def box_metrics(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') -> dict[str, float]:
     """IoUmean, IoU50, IoU75 over all rows, and IoUmean_boxed.
 
     IoU50 and IoU75 count scores strictly above 0.5 and 0.75. IoUmean_boxed is the mean overlap over the rows that do
@@ -250,13 +250,13 @@ def box_metrics(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') ->
     )
 
 
-def _token_scores(counts: np.ndarray) -> Dict[str, float]:
+def _token_scores(counts: np.ndarray) -> dict[str, float]:
     correct, predicted, positives = counts.sum(0)
     precision, recall = _ratio(correct, predicted), _ratio(correct, positives)
     return dict(Precision=precision, Recall=recall, F1=_harmonic(precision, recall))
 
 
-def token_metrics(counts: Sequence) -> Dict[str, float]:
+def token_metrics(counts: Sequence) -> dict[str, float]:
     """Micro precision, recall and F1 of manipulated tokens, summed over all rows before dividing.
 
     Nothing predicted gives precision 0. No manipulated token in the whole set gives recall 0 with a warning.
@@ -274,7 +274,7 @@ def token_metrics(counts: Sequence) -> Dict[str, float]:
 
 def manipulation_breakdown(
     classes: Sequence[str], fake_scores: Sequence[float], row_scores: Sequence[float], counts: Sequence
-) -> Dict[str, Dict[str, Optional[float]]]:
+) -> dict[str, dict[str, float | None]]:
     """What a model makes of each kind of manipulation, sorted by name.
 
     ``detection_rate`` is the share of rows called fake (for unmanipulated rows: of false alarms). ``F1`` is the micro

@@ -7,7 +7,8 @@ import json
 import math
 import os
 from collections import Counter
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ FIELDS = ('index', 'fake_score', 'type_scores', 'box', 'word_ids', 'fake_tokens'
 MAX_PROBLEMS = 20
 
 
-def read_predictions(path: str) -> Tuple[list, List[int]]:
+def read_predictions(path: str) -> tuple[list, list[int]]:
     """Read a prediction file; empty lines are passed over.
 
     Args:
@@ -83,7 +84,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and -1.7e308 < value < 1.7e308
 
 
-def _is_list(value: Any, length: Optional[int] = None) -> bool:
+def _is_list(value: Any, length: int | None = None) -> bool:
     return isinstance(value, list) and (length is None or len(value) == length)
 
 
@@ -130,13 +131,13 @@ def _problems(row: dict, n_words: int, types: Sequence[str]) -> Iterator[str]:
             yield f'fake_tokens: has {len(tokens)} values, word_ids has {len(words)}; must be as many'
 
 
-def _raise(problems: List[str]) -> None:
+def _raise(problems: list[str]) -> None:
     rest = len(problems) - MAX_PROBLEMS
     tail = [f'... and {rest} more problems'] if rest > 0 else []
     raise ValueError('\n'.join(problems[:MAX_PROBLEMS] + tail))
 
 
-def type_names(class_map: ClassMap) -> List[str]:
+def type_names(class_map: ClassMap) -> list[str]:
     """Types of a class map without ``'real'``: image types, then text types, each in order of first appearance."""
     image_types, text_types = (list(dict.fromkeys(t for t in side if t != 'real')) for side in zip(*class_map.values()))
     shared = set(image_types) & set(text_types)
@@ -165,8 +166,8 @@ class JoinedRows(NamedTuple):
         uncovered_words: Those of them that no predicted token belongs to; they count nowhere.
     """
 
-    classes: List[str]
-    types: List[str]
+    classes: list[str]
+    types: list[str]
     fake: np.ndarray
     fake_scores: np.ndarray
     true_types: np.ndarray
@@ -198,10 +199,10 @@ def _check_records(records: Sequence[dict], class_map: ClassMap, ann_file: str) 
 def join(
     records: Sequence[dict],
     predictions: Sequence[dict],
-    class_map: Optional[ClassMap] = None,
+    class_map: ClassMap | None = None,
     ann_file: str = 'annotations',
     pred_file: str = 'predictions',
-    lines: Optional[Sequence[int]] = None,
+    lines: Sequence[int] | None = None,
 ) -> JoinedRows:
     """Check predictions against annotation records and put both in the records' order.
 
@@ -229,8 +230,8 @@ def join(
     boxes, true_boxes = np.zeros((n, 4)), np.zeros((n, 4))
     token_counts = np.zeros((n, 3), dtype=np.int64)
     words = uncovered = 0
-    first_line: Dict[int, int] = {}
-    problems: List[str] = []
+    first_line: dict[int, int] = {}
+    problems: list[str] = []
     for line, row in zip(lines, predictions):
         place = f'{pred_file}:{line}'
         if isinstance(row, ValueError):
@@ -317,14 +318,14 @@ def score(
     records: Sequence[dict],
     predictions: Sequence[dict],
     protocol: str = 'dgm4',
-    class_map: Optional[ClassMap] = None,
+    class_map: ClassMap | None = None,
     per_class: bool = False,
 ) -> dict:
     """Score predictions against annotation records: :func:`join`, then :func:`score_rows`."""
     return score_rows(join(records, predictions, class_map), protocol, per_class)
 
 
-def trivial_predictions(records: Sequence[dict], class_map: Optional[ClassMap] = None) -> List[dict]:
+def trivial_predictions(records: Sequence[dict], class_map: ClassMap | None = None) -> list[dict]:
     """What a model predicts that knows the shares of the classes and nothing else.
 
     Every row gets the share of fake rows as its fake score, the log-odds of each type's share as its type scores, no
@@ -390,7 +391,7 @@ def sample_fake_score(sample: dict) -> float:
     return value
 
 
-def sample_type_scores(sample: dict, n_types: int) -> List[float]:
+def sample_type_scores(sample: dict, n_types: int) -> list[float]:
     """Log-odds of a predicted sample's types.
 
     Args:
@@ -405,7 +406,7 @@ def sample_type_scores(sample: dict, n_types: int) -> List[float]:
     return values.tolist()
 
 
-def sample_box(sample: dict, field: str = 'pred_box') -> Optional[List[float]]:
+def sample_box(sample: dict, field: str = 'pred_box') -> list[float] | None:
     """A sample's box, xyxy, or None.
 
     A predicted side that has shrunk to nothing in float32 is widened by the smallest step float32 has: such a box
@@ -421,7 +422,7 @@ def sample_box(sample: dict, field: str = 'pred_box') -> Optional[List[float]]:
     return box.tolist()
 
 
-def sample_tokens(sample: dict, field: str = 'pred_tokens') -> List[int]:
+def sample_tokens(sample: dict, field: str = 'pred_tokens') -> list[int]:
     """A sample's tokens as 0 and 1, one for each of its ``word_ids``."""
     values = _values(sample, field)
     n = len(_field(sample, 'word_ids'))

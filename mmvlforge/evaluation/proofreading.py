@@ -3,8 +3,6 @@
 Legend: T word tokens of all captions end to end, E of them edited, k candidates, the best first.
 """
 
-from typing import Dict
-
 import numpy as np
 
 from mmvlforge.evaluation.manipulation import binary_metrics
@@ -14,7 +12,7 @@ __all__ = ['blind_proofreading', 'proofreading_metrics']
 CORRECT_AT = (1, 5)
 
 
-def proofreading_metrics(edited, originals, wrong=None, candidates=None) -> Dict[str, float]:
+def proofreading_metrics(edited, originals, wrong=None, candidates=None) -> dict[str, float]:
     """Detection and correction of edited tokens, in percent.
 
     ``detection_AUC`` is how well P(wrong) ranks edited tokens above kept ones, over all tokens of the set;
@@ -46,7 +44,7 @@ def proofreading_metrics(edited, originals, wrong=None, candidates=None) -> Dict
     return metrics
 
 
-def blind_proofreading(edited, originals, input_ids) -> Dict[str, float]:
+def blind_proofreading(edited, originals, input_ids) -> dict[str, float]:
     """The metrics of the best guesser that looks neither at the picture nor at the other words.
 
     It knows how often each word of the edited captions is wrong: words that are never edited, such as stop words, are
@@ -65,7 +63,7 @@ def blind_proofreading(edited, originals, input_ids) -> Dict[str, float]:
     return dict(proofreading_metrics(edited, originals, rates[word]), **corrections)
 
 
-def _correction(originals: np.ndarray, candidates: np.ndarray) -> Dict[str, float]:
+def _correction(originals: np.ndarray, candidates: np.ndarray) -> dict[str, float]:
     most = max(CORRECT_AT)
     if candidates.ndim != 2 or len(candidates) != len(originals) or candidates.shape[1] < most:
         raise ValueError(f'candidates: shape {candidates.shape}, must be ({len(originals)}, {most} or more)')

@@ -15,7 +15,7 @@ sort.
 """
 
 import math
-from typing import Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def _check_text_to_image(text_to_image, n_texts: int, n_images: int) -> np.ndarr
     return owner
 
 
-def checked_features(image_feats, text_feats, text_to_image) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def checked_features(image_feats, text_feats, text_to_image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Arrays of the arguments of :func:`retrieval_ranks`, which says what is right and what it raises."""
     image_feats = _features(image_feats, ('Ni', 'D'), 'image_feats')
     text_feats = _features(text_feats, ('Nt', image_feats.shape[1]), 'text_feats')
@@ -113,7 +113,7 @@ def _count_before(scores: np.ndarray, own_scores: np.ndarray, own: np.ndarray) -
     return before
 
 
-def retrieval_ranks(image_feats, text_feats, text_to_image) -> Tuple[np.ndarray, np.ndarray]:
+def retrieval_ranks(image_feats, text_feats, text_to_image) -> tuple[np.ndarray, np.ndarray]:
     """Rank of each image's first own caption among all captions, and of each caption's image among all images.
 
     Args:
@@ -146,7 +146,7 @@ def retrieval_ranks(image_feats, text_feats, text_to_image) -> Tuple[np.ndarray,
     return image_ranks, text_ranks
 
 
-def _recalls(ranks: np.ndarray, prefix: str) -> Dict[str, float]:
+def _recalls(ranks: np.ndarray, prefix: str) -> dict[str, float]:
     return {f'{prefix}_R@{k}': 100.0 * np.count_nonzero(ranks < k) / len(ranks) for k in RECALL_AT}
 
 
@@ -154,7 +154,7 @@ def _median(ranks: np.ndarray) -> float:
     return float(np.median(ranks + 1))
 
 
-def image_text_metrics(image_feats, text_feats, text_to_image) -> Dict[str, float]:
+def image_text_metrics(image_feats, text_feats, text_to_image) -> dict[str, float]:
     """Recall of image-to-text (i2t) and text-to-image retrieval (t2i).
 
     ``i2t_R@K`` is the share of images with any of their captions among the first K, ``t2i_R@K`` the share of captions
@@ -170,7 +170,7 @@ def image_text_metrics(image_feats, text_feats, text_to_image) -> Dict[str, floa
     return {**recalls, 'RSUM': sum(recalls.values()), 'i2t_MedR': _median(i2t), 't2i_MedR': _median(t2i)}
 
 
-def image_text_chance(text_to_image, num_images: int) -> Dict[str, float]:
+def image_text_chance(text_to_image, num_images: int) -> dict[str, float]:
     """What random order gets: expected ``i2t_R@1`` … ``t2i_R@10`` and ``RSUM``.
 
     Args:
@@ -189,7 +189,7 @@ def image_text_chance(text_to_image, num_images: int) -> Dict[str, float]:
     return {**chance, 'RSUM': sum(chance.values())}
 
 
-def text_to_video_metrics(frame_feats: Sequence, text_feats, text_to_video) -> Dict[str, float]:
+def text_to_video_metrics(frame_feats: Sequence, text_feats, text_to_video) -> dict[str, float]:
     """Recall and median rank of text-to-video retrieval: ``t2v_R@1``, ``t2v_R@5``, ``t2v_R@10``, ``t2v_MedR``.
 
     A video's feature is the mean of its frames' features, brought to length 1.
@@ -224,8 +224,8 @@ def _labels(labels: Sequence, n: int, what: str) -> np.ndarray:
 
 
 def winoground_metrics(
-    image_feats, text_feats, tags: Optional[Sequence[str]] = None, num_preds: Optional[Sequence[int]] = None
-) -> Dict[str, float]:
+    image_feats, text_feats, tags: Sequence[str] | None = None, num_preds: Sequence[int] | None = None
+) -> dict[str, float]:
     """Text, image and group score of Winoground, all comparisons strict.
 
     With s(c, i) the similarity of a sample's two captions and two images: ``text_score`` is the share of samples with
@@ -254,7 +254,7 @@ def winoground_metrics(
     return metrics
 
 
-def pairwise_metrics(image_feats, text_feats, categories: Sequence[str], means: str = 'prefix') -> Dict[str, float]:
+def pairwise_metrics(image_feats, text_feats, categories: Sequence[str], means: str = 'prefix') -> dict[str, float]:
     """Share of samples whose true caption scores strictly higher than the false one, by category. Chance is 50.
 
     Args:
@@ -274,7 +274,7 @@ def pairwise_metrics(image_feats, text_feats, categories: Sequence[str], means: 
     hits = scores[:, 0] > scores[:, 1]
 
     metrics = {str(name): _share(hits[categories == name]) for name in np.unique(categories)}
-    groups: Dict[str, list] = {}
+    groups: dict[str, list] = {}
     for name, value in metrics.items():
         groups.setdefault('macro' if means == 'macro' else name.split('_')[0], []).append(value)
     return {**metrics, **{name: math.fsum(values) / len(values) for name, values in groups.items()}}

@@ -9,8 +9,6 @@ Divided by the distance from the lowest to the highest similarity of the set, it
 are stretched or shifted, as another temperature would do; it is between -1 and 1.
 """
 
-from typing import Dict
-
 import numpy as np
 
 from mmvlforge.evaluation.retrieval import checked_features
@@ -20,7 +18,7 @@ __all__ = ['similarity_distribution']
 _ROWS = 256  # images compared at a time
 
 
-def similarity_distribution(image_feats, text_feats, text_to_image, bins: int = 100) -> Dict[str, dict]:
+def similarity_distribution(image_feats, text_feats, text_to_image, bins: int = 100) -> dict[str, dict]:
     """Histograms, means and deviations of similarities and normalised margins.
 
     Args:

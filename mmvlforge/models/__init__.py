@@ -5,6 +5,7 @@ from mmvlforge.models.dual_encoder import DualEncoder
 from mmvlforge.models.edited_text_contrast import EditedTextContrast
 from mmvlforge.models.manipulation_detector import ManipulationDetector
 from mmvlforge.models.masked_language_model import MaskedLanguageModel
+from mmvlforge.models.text_corruptor import TextCorruptor
 from mmvlforge.models.vilem import ViLEM
 from mmvlforge.models.vl_data_preprocessor import VLDataPreprocessor
 
@@ -13,6 +14,7 @@ __all__ = [
     'EditedTextContrast',
     'ManipulationDetector',
     'MaskedLanguageModel',
+    'TextCorruptor',
     'VLDataPreprocessor',
     'ViLEM',
     'encoders',

@@ -1,7 +1,6 @@
 """Two encoders, one space (Section 3.1 of the ViLEM paper)."""
 
 from itertools import accumulate
-from typing import Dict, List, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -41,14 +40,14 @@ class DualEncoder(BaseModel):
         self,
         image_encoder: dict,
         text_encoder: dict,
-        contrastive_head: Optional[dict] = None,
+        contrastive_head: dict | None = None,
         image_dims: int = 768,
         text_dims: int = 768,
         embed_dims: int = 256,
         momentum: float = 0.995,
         momentum_features: bool = False,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         # Built here: BaseModel would look in MMEngine's own registry, which needs a default scope.
         super().__init__(MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')))
@@ -81,11 +80,11 @@ class DualEncoder(BaseModel):
             project_image(net, net.image_encoder(inputs)), project_text(net, net.text_encoder(inputs))
         )
 
-    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> Dict[str, Tensor]:
+    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:
         """L_align of one batch."""
         return self.align(self.image_encoder(inputs), inputs, targets)
 
-    def align(self, image: ImageFeatures, inputs: VLInputs, targets: CaptionTargets, **hard) -> Dict[str, Tensor]:
+    def align(self, image: ImageFeatures, inputs: VLInputs, targets: CaptionTargets, **hard) -> dict[str, Tensor]:
         """L_align of encoded pictures.
 
         Args:
@@ -104,7 +103,7 @@ class DualEncoder(BaseModel):
             self.momentum.follow(self)
         return self.extract_feat(inputs, momentum=True)
 
-    def predict(self, inputs: VLInputs, data_samples: List[VLDataSample]) -> List[VLDataSample]:
+    def predict(self, inputs: VLInputs, data_samples: list[VLDataSample]) -> list[VLDataSample]:
         """Fill ``pred_image_feats`` and ``pred_text_feats`` of each group of pictures and captions."""
         features = self.extract_feat(inputs, self.momentum_features)
         for name, rows, count in (('image', features.image, 'num_images'), ('text', features.text, 'num_captions')):
@@ -116,10 +115,10 @@ class DualEncoder(BaseModel):
     def forward(
         self,
         inputs: VLInputs,
-        targets: Optional[CaptionTargets] = None,
-        data_samples: Optional[List[VLDataSample]] = None,
+        targets: CaptionTargets | None = None,
+        data_samples: list[VLDataSample] | None = None,
         mode: str = 'tensor',
-    ) -> Union[RetrievalFeatures, Dict[str, Tensor], List[VLDataSample]]:
+    ) -> RetrievalFeatures | dict[str, Tensor] | list[VLDataSample]:
         """Run the model.
 
         Args:

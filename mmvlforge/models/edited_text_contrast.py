@@ -1,7 +1,5 @@
 """Edited captions as hard negatives."""
 
-from typing import Dict
-
 from torch import Tensor
 
 from mmvlforge.models.dual_encoder import DualEncoder, project_text
@@ -22,7 +20,7 @@ class EditedTextContrast(DualEncoder):
         super().__init__(**kwargs)
         self.corruptor = MODELS.build(corruptor)
 
-    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> Dict[str, Tensor]:
+    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:
         """L_align of one batch. A caption without an edit is no negative."""
         edited = self.corruptor(inputs)
         tokens = self.text_encoder(inputs._replace(input_ids=edited.input_ids))

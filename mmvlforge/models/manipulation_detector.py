@@ -1,7 +1,5 @@
 """The manipulation detector: encoders, neck, heads (Fig. 1 of the paper)."""
 
-from typing import Dict, List, Optional, Union
-
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -35,9 +33,9 @@ class ManipulationDetector(BaseModel):
         binary_head: dict,
         type_head: dict,
         token_head: dict,
-        box_head: Optional[dict] = None,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        box_head: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         # Built here: BaseModel would look in MMEngine's own registry, which needs a default scope.
         super().__init__(MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')), init_cfg)
@@ -61,10 +59,10 @@ class ManipulationDetector(BaseModel):
     def forward(
         self,
         inputs: VLInputs,
-        targets: Optional[ManipulationTargets] = None,
-        data_samples: Optional[List[VLDataSample]] = None,
+        targets: ManipulationTargets | None = None,
+        data_samples: list[VLDataSample] | None = None,
         mode: str = 'tensor',
-    ) -> Union[FusedFeatures, Dict[str, Tensor], List[VLDataSample]]:
+    ) -> FusedFeatures | dict[str, Tensor] | list[VLDataSample]:
         """Run the model.
 
         Args:

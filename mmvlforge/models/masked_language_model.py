@@ -1,7 +1,6 @@
 """A small BERT that learns to fill gaps in captions."""
 
 from pathlib import Path
-from typing import Dict, Optional, Union
 
 import torch.nn.functional as F
 from mmengine.model import BaseModel
@@ -30,8 +29,8 @@ class MaskedLanguageModel(BaseModel):
         self,
         config: dict,
         corruptor: dict,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         # Built here: BaseModel would look in MMEngine's own registry, which needs a default scope.
         super().__init__(MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')), init_cfg)
@@ -40,7 +39,7 @@ class MaskedLanguageModel(BaseModel):
 
     def forward(
         self, inputs: VLInputs, targets=None, data_samples=None, mode: str = 'tensor'
-    ) -> Union[Tensor, Dict[str, Tensor]]:
+    ) -> Tensor | dict[str, Tensor]:
         """Run the model.
 
         Args:

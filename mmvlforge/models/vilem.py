@@ -1,7 +1,5 @@
 """ViLEM: a dual encoder that proofreads."""
 
-from typing import Dict, List, Optional
-
 import torch
 from torch import Tensor
 
@@ -43,12 +41,12 @@ class ViLEM(DualEncoder):
     def __init__(
         self,
         corruptor: dict,
-        local_path: Optional[dict] = None,
-        global_path: Optional[dict] = None,
-        detection_head: Optional[dict] = None,
-        correction_head: Optional[dict] = None,
+        local_path: dict | None = None,
+        global_path: dict | None = None,
+        detection_head: dict | None = None,
+        correction_head: dict | None = None,
         num_edit_layers: int = 6,
-        proofread_seed: Optional[int] = None,
+        proofread_seed: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,7 +62,7 @@ class ViLEM(DualEncoder):
         self.num_edit_layers = num_edit_layers
         self.proofread_seed = proofread_seed
 
-    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> Dict[str, Tensor]:
+    def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:
         """All losses of Eq. 13, weighted."""
         image = self.image_encoder(inputs)
         losses = self.align(image, inputs, targets)
@@ -73,7 +71,7 @@ class ViLEM(DualEncoder):
             losses.update(self.path_loss(name, image, inputs, edited))
         return losses
 
-    def path_loss(self, name: str, image: ImageFeatures, inputs: VLInputs, edited: EditedText) -> Dict[str, Tensor]:
+    def path_loss(self, name: str, image: ImageFeatures, inputs: VLInputs, edited: EditedText) -> dict[str, Tensor]:
         """L_EML (Eq. 12) or L_EMG (Eq. 10), weighted.
 
         Args:
@@ -102,7 +100,7 @@ class ViLEM(DualEncoder):
         view = self.paths[name](image, self.num_edit_layers)
         return self.text_encoder(inputs, self.num_edit_layers, **view, **kwargs)
 
-    def predict(self, inputs: VLInputs, data_samples: List[VLDataSample]) -> List[VLDataSample]:
+    def predict(self, inputs: VLInputs, data_samples: list[VLDataSample]) -> list[VLDataSample]:
         """Fill the features as DualEncoder does, and with a ``proofread_seed`` ``pred_proofreading``."""
         super().predict(inputs, data_samples)
         if self.proofread_seed is not None:
@@ -110,7 +108,7 @@ class ViLEM(DualEncoder):
         return data_samples
 
     @torch.no_grad()
-    def examine(self, inputs: VLInputs, data_samples: List[VLDataSample]) -> None:
+    def examine(self, inputs: VLInputs, data_samples: list[VLDataSample]) -> None:
         """Edit captions, proofread them and fill ``pred_proofreading``; each group must have one picture."""
         for sample in data_samples:
             if sample.num_images != 1:
@@ -140,7 +138,7 @@ class ViLEM(DualEncoder):
             )
 
     @torch.no_grad()
-    def edit_groups(self, inputs: VLInputs, data_samples: List[VLDataSample], seed: int) -> Tensor:
+    def edit_groups(self, inputs: VLInputs, data_samples: list[VLDataSample], seed: int) -> Tensor:
         """Edit the captions of each group by random numbers of its own: whatever the batch, the edits are the same.
 
         Args:
@@ -163,9 +161,7 @@ class ViLEM(DualEncoder):
         return edited
 
     @torch.no_grad()
-    def proofread(
-        self, inputs: VLInputs, topk: int = 5, image: Optional[ImageFeatures] = None
-    ) -> Dict[str, Proofreading]:
+    def proofread(self, inputs: VLInputs, topk: int = 5, image: ImageFeatures | None = None) -> dict[str, Proofreading]:
         """Find and correct wrong words. The model should be in evaluation mode.
 
         Args:

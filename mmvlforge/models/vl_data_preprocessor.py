@@ -1,6 +1,6 @@
 """One batch to the device, normalised there."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ class VLDataPreprocessor(BaseDataPreprocessor):
         std: Sequence[float] = (0.26862954, 0.26130258, 0.27577711),
         pad_to_multiple_of: int = 1,
         channels_last: bool = False,
-        non_blocking: Optional[bool] = True,
+        non_blocking: bool | None = True,
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         self.register_buffer('mean', 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)

@@ -1,11 +1,9 @@
 """The record that carries one item, a pair or a group, from the data set to the evaluator."""
 
-from typing import Optional
-
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from mmvlforge.structures.edit_exam import EditExam
+from mmvlforge.structures.edits import EditExam
 
 
 def _field(name: str, dtype, doc: str) -> property:
@@ -34,7 +32,7 @@ class VLDataSample(BaseDataElement):
     gt_fake: int = _field('gt_fake', int, '1 if either modality is manipulated.')
     gt_image_type: int = _field('gt_image_type', int, 'Class of the image, 0 = real.')
     gt_text_type: int = _field('gt_text_type', int, 'Class of the text, 0 = real.')
-    gt_box: Optional[Tensor] = _field(
+    gt_box: Tensor | None = _field(
         'gt_box', (Tensor, type(None)), 'Manipulated region, xyxy pixels of the stored image ``(4,)``, or None.'
     )
     gt_tokens: Tensor = _field('gt_tokens', Tensor, '1 for each manipulated word token, int64 ``(len(word_ids),)``.')
@@ -44,7 +42,7 @@ class VLDataSample(BaseDataElement):
     )
     pred_image_type: int = _field('pred_image_type', int, 'Most likely class of the image, 0 = real.')
     pred_text_type: int = _field('pred_text_type', int, 'Most likely class of the text, 0 = real.')
-    pred_box: Optional[Tensor] = _field(
+    pred_box: Tensor | None = _field(
         'pred_box', (Tensor, type(None)), 'Predicted region, xyxy pixels of the stored image ``(4,)``, or None.'
     )
     pred_tokens: Tensor = _field('pred_tokens', Tensor, '1 for each token held for manipulated, as ``gt_tokens``.')

@@ -4,7 +4,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -27,7 +27,7 @@ class Word(NamedTuple):
 
     text: str
     true: bool = False
-    fill: Optional[tuple] = None
+    fill: tuple | None = None
     color: tuple = INK
     bold: bool = False
 

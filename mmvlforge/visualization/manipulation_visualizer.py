@@ -1,7 +1,6 @@
 """One picture that shows a sample: image with boxes, caption with marked words, verdicts and type scores."""
 
 from collections.abc import Sequence
-from typing import Optional
 
 import numpy as np
 import torch
@@ -58,7 +57,7 @@ class ManipulationVisualizer(Visualizer):
 
     # MMEngine's property answers on the first process only; here each process draws its own samples.
     @property
-    def dataset_meta(self) -> Optional[dict]:
+    def dataset_meta(self) -> dict | None:
         """Meta information of the data set."""
         return self._dataset_meta
 
@@ -75,7 +74,7 @@ class ManipulationVisualizer(Visualizer):
         draw_pred: bool = True,
         show: bool = False,
         wait_time: float = 0,
-        out_file: Optional[str] = None,
+        out_file: str | None = None,
         step: int = 0,
     ) -> np.ndarray:
         """Draw one sample, and show it, write it to a file or hand it to the visualisation backends.

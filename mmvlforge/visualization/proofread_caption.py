@@ -1,6 +1,7 @@
 """A caption that was proofread, under its picture (Fig. 5 of the ViLEM paper)."""
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +36,8 @@ class ProofreadToken(NamedTuple):
 
     text: str
     wrong: float
-    candidates: Sequence[Tuple[str, float]]
-    original: Optional[str] = None
+    candidates: Sequence[tuple[str, float]]
+    original: str | None = None
 
     @property
     def edited(self) -> bool:

@@ -1,6 +1,7 @@
 """A query of retrieval and the best answers to it."""
 
-from typing import NamedTuple, Sequence, Union
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -36,7 +37,7 @@ class Answer(NamedTuple):
         right: Whether it belongs to the query.
     """
 
-    content: Union[np.ndarray, str]
+    content: np.ndarray | str
     score: float
     right: bool
 

@@ -1,7 +1,7 @@
 """One tile for each word: where in the picture it was looked for (Fig. 3 of the ViLEM paper)."""
 
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np

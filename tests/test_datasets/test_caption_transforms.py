@@ -10,7 +10,7 @@ from PIL import Image
 from project import ROOT
 from transformers import AutoTokenizer
 
-from mmvlforge.datasets.transforms.load_image import UnusableImageError
+from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.registry import TRANSFORMS
 
 

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmvlforge.datasets.transforms.load_image import LoadImage, UnusableImageError, decode_image
+from mmvlforge.datasets.transforms.loading import LoadImage, UnusableImageError, decode_image
 from mmvlforge.registry import TRANSFORMS
 
 DGM4 = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'dgm4.py'

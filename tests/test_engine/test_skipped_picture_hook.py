@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import ConcatDataset, Dataset
 
-from mmvlforge.datasets.picture_counts import PictureCounts
+from mmvlforge.datasets.worker_state import PictureCounts
 from mmvlforge.engine import SkippedPictureHook
 
 

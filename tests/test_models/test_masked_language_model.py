@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from project import ROOT, run_tool
 
-from mmvlforge.models.encoders import TextCorruptor
+from mmvlforge.models import TextCorruptor
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, VLInputs
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
-from mmvlforge.models.encoders import TextCorruptor
+from mmvlforge.models import TextCorruptor
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, VLInputs
 

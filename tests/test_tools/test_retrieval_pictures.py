@@ -23,7 +23,7 @@ names = ('make_retrieval_report', 'proofread', 'retrieval_gallery', 'similarity_
 make_retrieval_report, proofread, retrieval_gallery, similarity_distribution, word_patch_maps = map(
     importlib.import_module, names
 )
-from trained_retriever import TrainedRetriever, spread  # noqa: E402
+from mmvlforge.apis.retrieval import TrainedRetriever, spread  # noqa: E402
 
 COLORS = ('red', 'blue', 'green', 'white', 'black', 'pink')
 WORDS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'picture', 'of', 'colour', *COLORS, 'car', '##s')

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from mmvlforge.reports.manipulation import build_sample, prediction_error, select_samples
 from mmvlforge.structures import VLDataSample
-from mmvlforge.visualization.report import build_sample, prediction_error, select_samples
 
 RECORD = dict(
     image='DGM4/a.jpg', text='one two three', fake_cls='face_swap&text_attribute', fake_image_box=[0, 0, 10, 10],

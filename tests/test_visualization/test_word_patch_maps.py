@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmvlforge.models.word_patch_maps import word_patch_maps
 from mmvlforge.structures import ImageFeatures, VLInputs
-from mmvlforge.visualization.grad_cam import word_patch_maps
 from mmvlforge.visualization.word_patch_picture import GAP, draw_word_patch_maps
 
 MASK = torch.tensor([[False, True, True, False]])

@@ -9,15 +9,13 @@ import argparse
 import json
 import math
 import sys
-from typing import List, Optional
 
 from mmvlforge.annotations.annotation_file import read_annotations
-from mmvlforge.command_line import run_command
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
-from mmvlforge.visualization.report import METRICS, build_sample, write_report
+from mmvlforge.reports.manipulation import METRICS, build_sample, write_report
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Write a test run as one HTML page with numbers and pictures')
     parser.add_argument('annotations', help='DGM4 annotation file: a JSON array, or one record a line')
@@ -64,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     print(f'{args.out}: {len(samples)} samples')
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run_command(run, parse_args(argv))
 

@@ -8,16 +8,16 @@ The format of PREDICTIONS and every metric are described in docs/evaluation.md.
 import argparse
 import json
 import sys
-from typing import List, Optional
 
 from mmvlforge.annotations.annotation_file import read_annotations
 from mmvlforge.annotations.dgm4_record import ClassMap
-from mmvlforge.command_line import print_table, run_command, write_json
+from mmvlforge.annotations.json_files import write_json
+from mmvlforge.cli.output import print_table
 from mmvlforge.evaluation.manipulation import PROTOCOLS
 from mmvlforge.evaluation.predictions import join, read_predictions, score, score_rows, trivial_predictions
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Score a prediction file of any model (format: docs/evaluation.md)')
     parser.add_argument('annotations', help='DGM4 annotation file: a JSON array, or one record a line')
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         write_json(args.out, result)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run_command(run, parse_args(argv))
 

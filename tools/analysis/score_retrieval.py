@@ -9,17 +9,17 @@ import argparse
 import sys
 import zipfile
 import zlib
-from typing import Dict, List, Optional
 
 import numpy as np
 
-from mmvlforge.command_line import print_table, run_command, write_json
+from mmvlforge.annotations.json_files import write_json
+from mmvlforge.cli.output import print_table
 from mmvlforge.evaluation.retrieval import image_text_metrics
 
 ARRAYS = ('image_feats', 'text_feats', 'text_to_image')
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Score features by image-text retrieval (format: docs/evaluation.md)')
     parser.add_argument('features', help='NumPy archive: image_feats (Ni, D), text_feats (Nt, D), text_to_image (Nt,)')
@@ -27,7 +27,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_features(path: str) -> Dict[str, np.ndarray]:
+def read_features(path: str) -> dict[str, np.ndarray]:
     """Read the three arrays of a NumPy archive; pickled objects are refused."""
     try:
         archive = np.load(path, allow_pickle=False)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         write_json(args.out, result)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run_command(run, parse_args(argv))
 

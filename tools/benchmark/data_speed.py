@@ -14,8 +14,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -35,7 +35,7 @@ SIZES = ((400, 300), (1920, 1280))
 WORDS = 17  # a caption of DGM4, on average
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Measure the training pipeline of a config, and decoding')
     parser.add_argument('config')
@@ -50,7 +50,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def write_jpeg(path: Path, size: Tuple[int, int], rng: np.random.Generator) -> None:
+def write_jpeg(path: Path, size: tuple[int, int], rng: np.random.Generator) -> None:
     """A random picture whose JPEG file is about as large as a photograph's: smooth shapes and grain."""
     width, height = size
     coarse = rng.integers(0, 256, (max(height // 16, 1), max(width // 16, 1), 3), dtype=np.uint8)
@@ -83,7 +83,7 @@ def write_synthetic_set(folder: Path, num: int) -> dict:
     )
 
 
-def time_steps(dataset, num: int) -> Dict[str, float]:
+def time_steps(dataset, num: int) -> dict[str, float]:
     """Mean milliseconds of each step for one sample: reading the record with its tokens, then each transform."""
     spent = defaultdict(float)
     for number in range(-20, num):  # the first ones warm caches
@@ -114,26 +114,26 @@ def time_loader(dataloader: dict, num: int) -> float:
     return seen / (time.perf_counter() - start)
 
 
-def pillow_draft(path: str, target: Tuple[int, int]) -> np.ndarray:
+def pillow_draft(path: str, target: tuple[int, int]) -> np.ndarray:
     """Pillow's scaled decoding, to an RGB array."""
     with Image.open(path) as image:
         image.draft('RGB', target)
         return np.asarray(image)
 
 
-def opencv(path: str, target: Tuple[int, int]) -> np.ndarray:
+def opencv(path: str, target: tuple[int, int]) -> np.ndarray:
     """OpenCV at full size, to a BGR array."""
     return cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
-def load_image(path: str, target: Tuple[int, int]) -> np.ndarray:
+def load_image(path: str, target: tuple[int, int]) -> np.ndarray:
     """Our transform, to a BGR array."""
     return LoadImage(target).transform(dict(img_path=path, box=[]))['img']
 
 
-def time_decoders(path: str, target: Tuple[int, int], rounds: int) -> Dict[str, float]:
+def time_decoders(path: str, target: tuple[int, int], rounds: int) -> dict[str, float]:
     """Milliseconds of each decoder: its best of several rounds, in which the decoders take turns."""
-    decoders: Dict[str, Callable] = {'LoadImage': load_image, 'Pillow draft': pillow_draft, 'OpenCV': opencv}
+    decoders: dict[str, Callable] = {'LoadImage': load_image, 'Pillow draft': pillow_draft, 'OpenCV': opencv}
     best = dict.fromkeys(decoders, float('inf'))
     for _ in range(rounds):
         for name, decode in decoders.items():
@@ -144,7 +144,7 @@ def time_decoders(path: str, target: Tuple[int, int], rounds: int) -> Dict[str, 
     return best
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     args = parse_args(argv)
     # As in a loader's worker.

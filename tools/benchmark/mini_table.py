@@ -13,7 +13,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 TOOLS = Path(__file__).resolve().parents[1]
 METRICS = (
@@ -54,7 +53,7 @@ def run(config: Path, seed: int, args: argparse.Namespace) -> dict:
     return json.loads(result.read_text())
 
 
-def table(results: Dict[str, List[dict]], metrics: List[str]) -> str:
+def table(results: dict[str, list[dict]], metrics: list[str]) -> str:
     """Markdown: a row a config, "mean ± sample standard deviation"."""
     lines = ['| config | ' + ' | '.join(metrics) + ' |', '|---' * (len(metrics) + 1) + '|']
     for name, runs in results.items():
@@ -73,10 +72,10 @@ def main() -> None:
     if missing:
         raise SystemExit(f'no such config: {", ".join(missing)}')
     # Seed by seed, so that a table with fewer seeds is there as early as possible.
-    jobs: List[Tuple[Path, int]] = [(config, seed) for seed in args.seeds for config in args.configs]
+    jobs: list[tuple[Path, int]] = [(config, seed) for seed in args.seeds for config in args.configs]
     with ThreadPoolExecutor(args.jobs) as pool:
         metrics = list(pool.map(lambda job: run(*job, args), jobs))
-    results: Dict[str, List[dict]] = {config.stem: [] for config in args.configs}
+    results: dict[str, list[dict]] = {config.stem: [] for config in args.configs}
     for (config, _), values in zip(jobs, metrics):
         results[config.stem].append(values)
     text = table(results, args.metrics)

@@ -14,8 +14,8 @@ import argparse
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from statistics import median
-from typing import Callable, List, Optional
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from mmvlforge.models.layers import TransformerLayer
 PAPER = 64  # dual encoder against ALBEF on COCO 5K (Table 1 of the ViLEM paper)
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Measure retrieval with a dual and with a joint encoder')
     sizes = {
@@ -70,7 +70,7 @@ class Encoder(nn.ModuleList):
         super().__init__(layers)
         self.to(args.device).eval()
 
-    def forward(self, x: Tensor, memory: Optional[Tensor] = None) -> Tensor:
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         """Run all layers."""
         for layer in self:
             x = layer(x, memory=memory)
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> None:
     print(f'  ranks           {ranking["differ"]} of {queries} differ (float32 rounding)')
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     run(parse_args(argv))
     return 0

@@ -11,22 +11,22 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
 
 import torch
 from mmengine.device import get_device
 from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
-from mmvlforge.command_line import print_table
-from mmvlforge.models.encoders import TextCorruptor
+from mmvlforge.cli.output import print_table
+from mmvlforge.models import TextCorruptor
 from mmvlforge.structures import VLInputs
 
 SPECIAL_TOKENS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Text edition: in batches beside one after the other')
     parser.add_argument('--batch-size', type=int, default=64, help='captions (default: 64, of one GPU in the paper)')
@@ -103,7 +103,7 @@ def edit_one_by_one(model: nn.Module, inputs: VLInputs, chosen: Tensor, top_k: i
     return edited
 
 
-def measure(ways: Dict[str, Callable], rounds: int, device: str) -> Dict[str, float]:
+def measure(ways: dict[str, Callable], rounds: int, device: str) -> dict[str, float]:
     """Median seconds of each way; they take turns, after one round that warms up."""
     spent = {name: [] for name in ways}
     for number in range(rounds + 1):
@@ -117,7 +117,7 @@ def measure(ways: Dict[str, Callable], rounds: int, device: str) -> Dict[str, fl
     return {name: sorted(seconds)[len(seconds) // 2] for name, seconds in spent.items()}
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     args = parse_args(argv)
     torch.manual_seed(0)

@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
 
 import torch
 from mmengine.config import Config
@@ -45,7 +45,7 @@ TEXT_LENGTH = 22
 PAIR_LENGTH = 13
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Measure the training speed of a config')
     parser.add_argument('config')
@@ -85,7 +85,7 @@ def loader_batches(dataloader: dict) -> Iterator[dict]:
 
 
 def synthetic_batches(
-    batch_size: int, image_size: Optional[int], text_length: float, vocabulary: int, pin: bool, pairs: bool = False
+    batch_size: int, image_size: int | None, text_length: float, vocabulary: int, pin: bool, pairs: bool = False
 ) -> Iterator[dict]:
     """Random batches in the form that the packing transforms and pseudo_collate give, four in turn.
 
@@ -145,7 +145,7 @@ class Clock:
         event.record()
         return event
 
-    def between(self, marks: list) -> List[float]:
+    def between(self, marks: list) -> list[float]:
         """Seconds from each mark to the next."""
         if not self.cuda:
             return [end - start for start, end in zip(marks, marks[1:])]
@@ -153,7 +153,7 @@ class Clock:
         return [start.elapsed_time(end) / 1000 for start, end in zip(marks, marks[1:])]
 
 
-def train_step(model: BaseModel, optim_wrapper: OptimWrapper, batches: Iterator[dict], clock: Clock) -> List[float]:
+def train_step(model: BaseModel, optim_wrapper: OptimWrapper, batches: Iterator[dict], clock: Clock) -> list[float]:
     """One step as MMEngine's training loop makes it; the seconds of its four phases."""
     marks = [clock.mark()]
     data = model.data_preprocessor(next(batches), training=True)
@@ -172,7 +172,7 @@ def train_step(model: BaseModel, optim_wrapper: OptimWrapper, batches: Iterator[
 
 def split_step(
     model: DualEncoder, optim_wrapper: OptimWrapper, batches: Iterator[dict], clock: Clock
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """Seconds of each part of one step, forward and backward, without the optimiser."""
     data = model.data_preprocessor(next(batches), training=True)
     inputs, targets = data['inputs'], data['targets']
@@ -330,7 +330,7 @@ def report(args: argparse.Namespace, result: dict) -> None:
     )
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     args = parse_args(argv)
     try:

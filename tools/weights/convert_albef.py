@@ -7,9 +7,7 @@ What is taken over and what is not: docs/weights.md.
 
 import argparse
 import sys
-from typing import List, Optional
 
-from mmvlforge.command_line import run_command
 from mmvlforge.models.weights import albef_names, read_state_dict
 from mmvlforge.models.weights.checkpoint_files import require_groups, write_converted
 
@@ -25,7 +23,7 @@ _REMEDY = (
 )
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Convert an ALBEF checkpoint (docs/weights.md)')
     parser.add_argument('albef', help="ALBEF's checkpoint, weights under model")
@@ -44,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     write_converted(source, albef_names(source), args.config, args.albef, args.out, _LEFT_OUT)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run_command(run, parse_args(argv))
 

@@ -8,9 +8,7 @@ What is taken over and what is not: docs/weights.md.
 import argparse
 import os
 import sys
-from typing import List, Optional
 
-from mmvlforge.command_line import run_command
 from mmvlforge.models.weights import meter_names, read_state_dict
 from mmvlforge.models.weights.checkpoint_files import require_groups, write_converted
 
@@ -30,7 +28,7 @@ _REMEDY = (
 )
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Convert a METER checkpoint (docs/weights.md)')
     parser.add_argument('meter', help="METER's Lightning checkpoint, weights under state_dict")
@@ -54,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     write_converted(source, names, args.config, args.meter, args.out, left_out)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run_command(run, parse_args(argv))
 

@@ -1,15 +1,15 @@
 """Draw test samples while a model is tested."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from mmvlforge.registry import HOOKS
+from mmvlforge.reports.manipulation import prediction_error
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture, load_picture
-from mmvlforge.visualization.report import prediction_error
 
 
 @HOOKS.register_module()
@@ -22,16 +22,14 @@ class ManipulationVisualizationHook(Hook):
     Args:
         show_dir: Folder for the pictures. Default: ``pictures`` in the run's log folder.
         worst: If given, keep only so many samples, those with the largest
-            :func:`mmvlforge.visualization.report.prediction_error`, and draw them after the last batch. Default: None.
+            :func:`mmvlforge.reports.manipulation.prediction_error`, and draw them after the last batch. Default: None.
         max_samples: If given, stop after so many pictures a process. Not together with ``worst``. Default: None.
 
     Raises:
         ValueError: A number is below 1, both numbers are given, or the config's visualizer cannot draw samples.
     """
 
-    def __init__(
-        self, show_dir: Optional[str] = None, worst: Optional[int] = None, max_samples: Optional[int] = None
-    ) -> None:
+    def __init__(self, show_dir: str | None = None, worst: int | None = None, max_samples: int | None = None) -> None:
         for name, value in (('worst', worst), ('max_samples', max_samples)):
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be at least 1, or None for no limit, got {value}')
@@ -40,7 +38,7 @@ class ManipulationVisualizationHook(Hook):
         self.show_dir = show_dir
         self.worst = worst
         self.max_samples = max_samples
-        self._kept: List[VLDataSample] = []
+        self._kept: list[VLDataSample] = []
         self._drawn = 0
 
     def before_test_epoch(self, runner) -> None:
@@ -53,7 +51,7 @@ class ManipulationVisualizationHook(Hook):
         self._kept, self._drawn = [], 0
 
     def after_test_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs: Optional[Sequence[VLDataSample]] = None
+        self, runner, batch_idx: int, data_batch=None, outputs: Sequence[VLDataSample] | None = None
     ) -> None:
         """Draw the samples of one batch, or remember the worst so far."""
         if self.worst is not None:
@@ -74,7 +72,7 @@ class ManipulationVisualizationHook(Hook):
                     self._draw(runner, sample)
             self._kept = []
 
-    def _worst(self, samples: Sequence[VLDataSample]) -> List[VLDataSample]:
+    def _worst(self, samples: Sequence[VLDataSample]) -> list[VLDataSample]:
         # A distributed sampler repeats samples to fill the last batch: one of each row.
         rows = {sample.index: sample for sample in samples}
         return sorted(rows.values(), key=lambda sample: (-prediction_error(sample), sample.index))[: self.worst]

@@ -1,7 +1,5 @@
 """Report pictures that training data sets leave out, and stop where there are too many."""
 
-from typing import List
-
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -40,7 +38,7 @@ class SkippedPictureHook(Hook):
         for line in self._check(runner):
             runner.logger.info(line)
 
-    def _check(self, runner) -> List[str]:
+    def _check(self, runner) -> list[str]:
         """A line for each source. Raises ValueError above the limit, on all ranks."""
         datasets = list(nested_datasets(runner.train_dataloader.dataset, 'pictures'))
         counts = torch.tensor([dataset.pictures.get() for dataset in datasets])

@@ -1,7 +1,7 @@
 """What all retrieval metrics share: collecting features."""
 
 import sys
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ class BaseFeatureMetric(BaseMetric):
     """
 
     default_prefix = ''  # bare keys; None gives them too, but MMEngine then warns at every start
-    extras: Tuple[str, ...] = ()  # other fields of a sample that a metric reads
+    extras: tuple[str, ...] = ()  # other fields of a sample that a metric reads
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep index and row of each sample."""
@@ -40,7 +40,7 @@ class BaseFeatureMetric(BaseMetric):
         self._size = size
         return super().evaluate(sys.maxsize)
 
-    def unique_columns(self, results: list) -> Tuple[list, ...]:
+    def unique_columns(self, results: list) -> tuple[list, ...]:
         """Columns of the results (indices, then those of :meth:`row`), one row a sample, by index.
 
         Raises:

@@ -1,6 +1,6 @@
 """Real against fake."""
 
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
@@ -27,6 +27,6 @@ class BinaryMetric(BaseMetric):
         """Keep score and label of each sample."""
         self.results += [(sample_fake_score(sample), int(sample['gt_fake'])) for sample in data_samples]
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         return binary_metrics([score for score, _ in results], [fake for _, fake in results])

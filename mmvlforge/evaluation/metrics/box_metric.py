@@ -1,6 +1,6 @@
 """Where the image is manipulated."""
 
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
@@ -41,6 +41,6 @@ class BoxMetric(BaseMetric):
             for sample in data_samples
         ]
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         return box_metrics([box for box, _ in results], [truth for _, truth in results], self.protocol)

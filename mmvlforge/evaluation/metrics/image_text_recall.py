@@ -1,7 +1,5 @@
 """Image-text retrieval."""
 
-from typing import Dict
-
 import numpy as np
 
 from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, same_number
@@ -21,7 +19,7 @@ class ImageTextRecall(BaseFeatureMetric):
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
     """
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts = self.unique_columns(results)
         owner = np.repeat(np.arange(len(texts)), [len(captions) for captions in texts])

@@ -1,6 +1,6 @@
 """Which manipulations a sample has."""
 
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
@@ -37,7 +37,7 @@ class ManipulationTypeMetric(BaseMetric):
             labels = _one_hot(sample['gt_image_type'], n_image) + _one_hot(sample['gt_text_type'], n_text)
             self.results.append((sample_type_scores(sample, n_image + n_text), labels))
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         scores, labels = [score for score, _ in results], [label for _, label in results]
         metrics = type_metrics(scores, labels)
@@ -48,5 +48,5 @@ class ManipulationTypeMetric(BaseMetric):
         return metrics
 
 
-def _one_hot(label: int, n: int) -> List[bool]:
+def _one_hot(label: int, n: int) -> list[bool]:
     return [label == k for k in range(1, n + 1)]

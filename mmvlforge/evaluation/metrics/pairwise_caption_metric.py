@@ -1,7 +1,7 @@
 """SugarCrepe and ARO: a true caption against a false one."""
 
 import logging
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 
@@ -36,7 +36,7 @@ class PairwiseCaptionMetric(BaseFeatureMetric):
         self.means = means
         self.exclude = exclude
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts, categories = self.unique_columns(results)
         images, texts = same_number(images, indices, 1, 'images')[:, 0], same_number(texts, indices, 2, 'captions')

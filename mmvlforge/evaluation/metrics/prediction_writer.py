@@ -1,6 +1,6 @@
 """Predictions as a file that anyone can score."""
 
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
@@ -33,7 +33,7 @@ class PredictionWriter(BaseMetric):
         n_types = len(self.dataset_meta['image_types']) + len(self.dataset_meta['text_types']) - 2
         self.results += [prediction_row(sample, n_types) for sample in data_samples]
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Write the file; there is nothing to measure."""
         write_predictions(self.out_file, results)
         return {}

@@ -1,7 +1,5 @@
 """Proofreading of edited captions."""
 
-from typing import Dict
-
 import numpy as np
 
 from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, sample_field
@@ -32,7 +30,7 @@ class ProofreadingMetric(BaseFeatureMetric):
         }
         return exam.edited.numpy(), exam.originals.numpy(), exam.input_ids.numpy(), readings
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         _, *columns, readings = self.unique_columns(results)
         edited, originals, input_ids = map(np.concatenate, columns)

@@ -1,7 +1,5 @@
 """Text-to-video retrieval."""
 
-from typing import Dict
-
 import numpy as np
 
 from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric
@@ -21,7 +19,7 @@ class TextToVideoRecall(BaseFeatureMetric):
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
     """
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         _, frames, texts = self.unique_columns(results)
         owner = np.repeat(np.arange(len(texts)), [len(captions) for captions in texts])

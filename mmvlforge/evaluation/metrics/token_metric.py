@@ -1,6 +1,6 @@
 """Which words are manipulated."""
 
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
@@ -31,6 +31,6 @@ class TokenMetric(BaseMetric):
             correct = sum(p and t for p, t in zip(predicted, truth))
             self.results.append((correct, sum(predicted), sum(truth)))
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         return token_metrics(results)

@@ -1,7 +1,5 @@
 """Winoground."""
 
-from typing import Dict
-
 from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, same_number
 from mmvlforge.evaluation.retrieval import winoground_metrics
 from mmvlforge.registry import METRICS
@@ -21,7 +19,7 @@ class WinogroundMetric(BaseFeatureMetric):
 
     extras = ('tag', 'num_main_preds')
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts, tags, num_preds = self.unique_columns(results)
         images, texts = same_number(images, indices, 2, 'images'), same_number(texts, indices, 2, 'captions')

@@ -8,9 +8,7 @@ from mmvlforge.models.encoders.conv_image_encoder import ConvImageEncoder
 from mmvlforge.models.encoders.hf_text_encoder import HFTextEncoder
 from mmvlforge.models.encoders.hybrid_image_encoder import HybridImageEncoder
 from mmvlforge.models.encoders.multi_level_vit import MultiLevelViT
-from mmvlforge.models.encoders.null_image_encoder import NullImageEncoder
-from mmvlforge.models.encoders.null_text_encoder import NullTextEncoder
-from mmvlforge.models.encoders.text_corruptor import TextCorruptor
+from mmvlforge.models.encoders.null_encoders import NullImageEncoder, NullTextEncoder
 from mmvlforge.models.encoders.vit_image_encoder import ViTImageEncoder
 
 __all__ = [
@@ -21,6 +19,5 @@ __all__ = [
     'MultiLevelViT',
     'NullImageEncoder',
     'NullTextEncoder',
-    'TextCorruptor',
     'ViTImageEncoder',
 ]

@@ -1,7 +1,7 @@
 """BERT as text encoder, with cross-attention in its first layers."""
 
+from collections.abc import Sequence
 from itertools import zip_longest
-from typing import List, Optional, Sequence, Tuple, Union
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -54,13 +54,13 @@ class BertTextEncoder(BaseModule):
         ffn_dims: int = 3072,
         max_length: int = 512,
         num_cross_layers: int = 0,
-        memory_dims: Optional[int] = None,
+        memory_dims: int | None = None,
         drop: float = 0.1,
         attn_drop: float = 0.1,
         residual_gain: float = 0.3,
         cross_gain: float = 1.5,
         with_cp: bool = False,
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if num_cross_layers > num_layers:
@@ -110,11 +110,11 @@ class BertTextEncoder(BaseModule):
     def forward(
         self,
         inputs: VLInputs,
-        num_layers: Optional[int] = None,
-        shift: Optional[Tensor] = None,
+        num_layers: int | None = None,
+        shift: Tensor | None = None,
         memory: Sequence[Tensor] = (),
         return_attention: bool = False,
-    ) -> Union[Tensor, Tuple[Tensor, List[Tensor]]]:
+    ) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Encode ``inputs.input_ids``.
 
         Args:

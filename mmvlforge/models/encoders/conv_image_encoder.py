@@ -1,6 +1,6 @@
 """A small convolutional image encoder."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -32,7 +32,7 @@ class ConvImageEncoder(BaseModule):
         num_patches: int,
         channels: Sequence[int] = (32, 48, 96, 128),
         strides: Sequence[int] = (4, 1, 2, 2),
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         layers, in_channels = [], 3

@@ -1,7 +1,5 @@
 """BERT-like text encoder from Hugging Face."""
 
-from typing import Optional
-
 from mmengine.model import BaseModule, initialize
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
@@ -28,7 +26,7 @@ class HFTextEncoder(BaseModule):
 
     hf_names = staticmethod(hf_text_names)
 
-    def __init__(self, config: dict, with_cp: bool = False, init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, config: dict, with_cp: bool = False, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if 'model_type' not in config:
             raise ValueError(f"config needs 'model_type' (such as 'roberta' or 'bert'), got only {sorted(config)}")

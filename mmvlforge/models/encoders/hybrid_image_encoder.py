@@ -1,7 +1,5 @@
 """Convolutions, then transformer layers: a small image encoder with several levels."""
 
-from typing import Optional
-
 from mmengine.model import BaseModule
 from torch import nn
 
@@ -34,7 +32,7 @@ class HybridImageEncoder(BaseModule):
         num_heads: int,
         ffn_dims: int,
         drop: float = 0.0,
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.stem = MODELS.build(stem)

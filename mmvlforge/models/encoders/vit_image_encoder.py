@@ -1,7 +1,5 @@
 """Vision transformer as image encoder E_i."""
 
-from typing import Optional
-
 from mmengine.model import BaseModule, initialize
 from torch import Tensor
 
@@ -19,7 +17,7 @@ class ViTImageEncoder(BaseModule):
             backbone's own initialisation.
     """
 
-    def __init__(self, backbone: dict, init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, backbone: dict, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.backbone = MODELS.build(backbone)
 

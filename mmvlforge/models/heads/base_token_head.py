@@ -1,7 +1,6 @@
 """What the token heads share: loss and prediction."""
 
 from abc import abstractmethod
-from typing import Dict, List
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -25,13 +24,13 @@ class BaseTokenHead(BaseModule):
     def forward(self, features: FusedFeatures) -> Tensor:
         """Logits of real and manipulated for each token ``(B, M, 2)``."""
 
-    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> Dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
         """L_mtg of Eq. 8, the mean over the batch's word tokens; 0 for a batch without words."""
         labels = targets.tokens[:, 1:]
         loss = F.cross_entropy(self(features).float().flatten(0, 1), labels.flatten(), reduction='sum')
         return dict(loss_token=self.loss_weight * loss / (labels >= 0).sum().clamp(min=1))
 
-    def predict(self, features: FusedFeatures, data_samples: List[VLDataSample]) -> None:
+    def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_tokens`` and ``pred_token_scores``, word tokens only."""
         scores = self(features).float().softmax(dim=-1)[..., 1].cpu()
         for sample, row, mask in zip(data_samples, scores, features.word_mask.cpu()):

@@ -1,7 +1,5 @@
 """Real or fake."""
 
-from typing import Dict, List
-
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -31,11 +29,11 @@ class BinaryHead(BaseModule):
         """Logits of real and fake ``(B, 2)``."""
         return self.classifier(torch.cat([features.image_cls, features.text_cls], dim=-1))
 
-    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> Dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
         """L_bcls of Eq. 5."""
         return dict(loss_binary=self.loss_weight * F.cross_entropy(self(features).float(), targets.fake))
 
-    def predict(self, features: FusedFeatures, data_samples: List[VLDataSample]) -> None:
+    def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_fake_score``."""
         scores = self(features).float().softmax(dim=-1)[:, 1].tolist()
         for sample, score in zip(data_samples, scores):

@@ -1,7 +1,5 @@
 """Grounding of image manipulation by a plain MLP."""
 
-from typing import Dict, List
-
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -84,7 +82,7 @@ class BoxHead(BaseModule):
         """Boxes, cxcywh in 0..1, float32 ``(B, 4)``."""
         return self.box_mlp(self.aggregate(features)).float().sigmoid()
 
-    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> Dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
         """L1 and GIoU terms of L_mig (Eq. 7), in float32; 0, never NaN, for a batch without regions."""
         boxes = self(features)
         l1 = (boxes - targets.box).abs().sum(dim=-1)
@@ -96,7 +94,7 @@ class BoxHead(BaseModule):
         giou = (weight * giou).sum()
         return dict(loss_box_l1=self.loss_weight * l1, loss_box_giou=self.loss_weight * giou)
 
-    def predict(self, features: FusedFeatures, data_samples: List[VLDataSample]) -> None:
+    def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_box``, xyxy pixels of the stored image, or None if the rule finds no box."""
         boxes = box_convert(self(features), 'cxcywh', 'xyxy').clamp(0, 1).cpu()
         for sample, box in zip(data_samples, boxes):

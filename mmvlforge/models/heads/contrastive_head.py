@@ -1,7 +1,6 @@
 """Image-text contrastive learning with queues."""
 
-from contextlib import nullcontext
-from typing import ContextManager, List, Optional, Tuple
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,7 @@ from mmvlforge.registry import MODELS
 from mmvlforge.structures import RetrievalFeatures
 
 
-def gather_rows(tensors: List[Tensor]) -> Tuple[List[Tensor], int]:
+def gather_rows(tensors: list[Tensor]) -> tuple[list[Tensor], int]:
     """Join the rows of all processes in the order of their ranks, however many each of them has.
 
     Args:
@@ -34,7 +33,7 @@ def gather_rows(tensors: List[Tensor]) -> Tuple[List[Tensor], int]:
     return joined, sum(counts[: get_rank()])
 
 
-def full_precision(tensor: Tensor) -> ContextManager:
+def full_precision(tensor: Tensor) -> AbstractContextManager:
     """Leave autocast: a similarity of 8 bits, divided by a small temperature, would be far off."""
     device = tensor.device.type
     available = torch.amp.is_autocast_available(device)
@@ -68,7 +67,7 @@ class ContrastiveHead(BaseModule):
         embed_dims: int = 256,
         queue_size: int = 65536,
         temperature: float = 0.07,
-        temperature_range: Tuple[float, float] = (0.001, 0.5),
+        temperature_range: tuple[float, float] = (0.001, 0.5),
         multi_positive: bool = False,
         distill_alpha: float = 0.0,
         distill_ramp: int = 1,
@@ -92,8 +91,8 @@ class ContrastiveHead(BaseModule):
         features: RetrievalFeatures,
         keys: RetrievalFeatures,
         image_ids: Tensor,
-        hard_texts: Optional[Tensor] = None,
-        hard_mask: Optional[Tensor] = None,
+        hard_texts: Tensor | None = None,
+        hard_mask: Tensor | None = None,
     ) -> dict:
         """L_align of one batch, whose keys then enter the queues.
 

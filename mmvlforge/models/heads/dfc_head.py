@@ -1,7 +1,5 @@
 """Decoupled fine-grained classifiers (DFC), Section 2.2 of the paper."""
 
-from typing import Dict, List, Tuple
-
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -51,11 +49,11 @@ class DFCHead(BaseModule):
         self.text_classifier = mlp(in_dims, hidden_dims, num_text_types)
         self.loss_weight = loss_weight
 
-    def forward(self, features: FusedFeatures) -> Tuple[Tensor, Tensor]:
+    def forward(self, features: FusedFeatures) -> tuple[Tensor, Tensor]:
         """Logits of the image types ``(B, K_i)`` and of the text types ``(B, K_t)``."""
         return self.image_classifier(features.image_cls), self.text_classifier(features.text_cls)
 
-    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> Dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
         """Both terms of L_mcls (Eq. 4)."""
         image, text = self(features)
         return dict(
@@ -63,7 +61,7 @@ class DFCHead(BaseModule):
             loss_text_type=self.loss_weight * F.cross_entropy(text.float(), targets.text_type),
         )
 
-    def predict(self, features: FusedFeatures, data_samples: List[VLDataSample]) -> None:
+    def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_type_scores``, ``pred_image_type`` and ``pred_text_type``."""
         image, text = (logits.float().cpu() for logits in self(features))
         scores = torch.cat([log_odds(image), log_odds(text)], dim=-1)

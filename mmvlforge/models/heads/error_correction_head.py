@@ -1,6 +1,6 @@
 """What the wrong words should have been."""
 
-from typing import Callable, Dict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ class ErrorCorrectionHead(BaseModule):
         """
         return decode(self.transform(tokens)) + self.bias
 
-    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> Dict[str, Tensor]:
+    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """L_cor of tokens ``(B, L, C)``."""
         is_edit = edited.correction != IGNORE
         positions = is_edit.int().topk(min(self.max_edits, is_edit.shape[1]), dim=1).indices

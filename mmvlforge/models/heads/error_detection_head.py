@@ -1,6 +1,6 @@
 """Which words are wrong."""
 
-from typing import Callable, Dict
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -37,7 +37,7 @@ class ErrorDetectionHead(BaseModule):
         """Logits of edited and kept for each token ``(B, L, 2)``."""
         return self.classifier(tokens)
 
-    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> Dict[str, Tensor]:
+    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """L_det of tokens ``(B, L, C)``; ``decode`` is the correction head's."""
         losses = F.cross_entropy(self(tokens).float().transpose(1, 2), edited.detection, reduction='none')
         has_edit = (edited.detection == 0).any(dim=1)

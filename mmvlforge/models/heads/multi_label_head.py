@@ -1,7 +1,5 @@
 """One multi-label classifier for all manipulation types."""
 
-from typing import Dict, List
-
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -42,7 +40,7 @@ class MultiLabelHead(BaseModule):
         """Logits of the manipulation types, image types first ``(B, K_i + K_t - 2)``."""
         return self.classifier(torch.cat([features.image_cls, features.text_cls], dim=-1))
 
-    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> Dict[str, Tensor]:
+    def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
         """Binary cross-entropy of every type."""
         image = F.one_hot(targets.image_type, self.num_image_types)[:, 1:]
         text = F.one_hot(targets.text_type, self.num_text_types)[:, 1:]
@@ -50,7 +48,7 @@ class MultiLabelHead(BaseModule):
         loss = F.binary_cross_entropy_with_logits(self(features).float(), labels, reduction='none')
         return dict(loss_types=self.loss_weight * loss.sum(dim=-1).mean())
 
-    def predict(self, features: FusedFeatures, data_samples: List[VLDataSample]) -> None:
+    def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_type_scores`` (a logit is a log-odds), ``pred_image_type`` and ``pred_text_type``."""
         scores = self(features).float().cpu()
         image, text = scores.split([self.num_image_types - 1, self.num_text_types - 1], dim=-1)

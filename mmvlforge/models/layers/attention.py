@@ -1,7 +1,5 @@
 """Multi-head attention through PyTorch's fused kernels."""
 
-from typing import Optional, Tuple, Union
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,7 +30,7 @@ class Attention(nn.Module):
         self,
         embed_dims: int,
         num_heads: int,
-        memory_dims: Optional[int] = None,
+        memory_dims: int | None = None,
         attn_drop: float = 0.0,
         out_gain: float = 1.0,
     ) -> None:
@@ -48,8 +46,8 @@ class Attention(nn.Module):
         self.out = init_linear(nn.Linear(embed_dims, embed_dims), out_gain)
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Optional[Tensor] = None, return_weights: bool = False
-    ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+        self, x: Tensor, memory: Tensor, mask: Tensor | None = None, return_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Let ``x`` attend to ``memory``.
 
         Args:

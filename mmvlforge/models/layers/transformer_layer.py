@@ -1,7 +1,5 @@
 """The one transformer layer: self-attention, optional cross-attention, feed-forward."""
 
-from typing import Optional, Tuple, Union
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -40,7 +38,7 @@ class TransformerLayer(nn.Module):
         num_heads: int,
         ffn_dims: int,
         cross_attention: bool = False,
-        memory_dims: Optional[int] = None,
+        memory_dims: int | None = None,
         drop: float = 0.1,
         attn_drop: float = 0.1,
         norm_eps: float = 1e-12,
@@ -63,11 +61,11 @@ class TransformerLayer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        mask: Optional[Tensor] = None,
-        memory: Optional[Tensor] = None,
-        memory_mask: Optional[Tensor] = None,
+        mask: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_mask: Tensor | None = None,
         return_attention: bool = False,
-    ) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Run the layer.
 
         Args:

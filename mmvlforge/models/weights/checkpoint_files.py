@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Dict, Iterable, List, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from mmengine.config import Config
@@ -22,7 +22,7 @@ def read_config(path: str) -> Config:
     return cfg
 
 
-def meta_state_dict(model: dict) -> Dict[str, Tensor]:
+def meta_state_dict(model: dict) -> dict[str, Tensor]:
     """Names and shapes of a model; the values are not there (meta device)."""
     with torch.device('meta'):
         return MODELS.build(model).state_dict()
@@ -68,7 +68,7 @@ def write_converted(
     write_checkpoint(converted.state_dict, where, out)
 
 
-def _print_keys(title: str, keys: List[str]) -> None:
+def _print_keys(title: str, keys: list[str]) -> None:
     if keys:
         print(f'{title}: {len(keys)}')
         print('\n'.join(f'  {key}' for key in keys))

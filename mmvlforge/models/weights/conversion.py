@@ -1,7 +1,8 @@
 """From a foreign state dict and its key map to values that fit our model."""
 
+from collections.abc import Mapping
 from math import isqrt
-from typing import Dict, List, Mapping, NamedTuple
+from typing import NamedTuple
 
 from mmengine.logging import print_log
 from mmengine.model import update_init_info
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 class Converted(NamedTuple):
     """A state dict under our names, and what did not fit."""
 
-    state_dict: Dict[str, Tensor]
-    unused: List[str]  # keys of the source without a place in the target
-    missing: List[str]  # names of the target that the source does not fill
+    state_dict: dict[str, Tensor]
+    unused: list[str]  # keys of the source without a place in the target
+    missing: list[str]  # names of the target that the source does not fill
 
 
 def convert(

@@ -4,7 +4,7 @@ Each takes the keys and returns ``{key: our name}``; keys we have no place for a
 """
 
 import re
-from typing import Dict, Iterable
+from collections.abc import Iterable
 
 _CLIP_VIT = [
     (r'conv1\.weight', r'patch_embed.projection.weight'),
@@ -56,7 +56,7 @@ _BERT_LAYER = [
 ]
 
 
-def _rename(keys: Iterable[str], rules: list, old_prefix: str, new_prefix: str) -> Dict[str, str]:
+def _rename(keys: Iterable[str], rules: list, old_prefix: str, new_prefix: str) -> dict[str, str]:
     names = {}
     for key in keys:
         for pattern, name in rules:
@@ -66,7 +66,7 @@ def _rename(keys: Iterable[str], rules: list, old_prefix: str, new_prefix: str) 
     return names
 
 
-def _rename_layers(keys: Iterable[str], layer: str, name: str) -> Dict[str, str]:
+def _rename_layers(keys: Iterable[str], layer: str, name: str) -> dict[str, str]:
     """Rename BERT layers: ``layer`` matches what stands before a layer's own names, ``name`` is to stand there."""
     names = {}
     for key in keys:
@@ -79,7 +79,7 @@ def _rename_layers(keys: Iterable[str], layer: str, name: str) -> Dict[str, str]
     return names
 
 
-def clip_vit_names(keys: Iterable[str]) -> Dict[str, str]:
+def clip_vit_names(keys: Iterable[str]) -> dict[str, str]:
     """Image tower of CLIP (names of OpenAI and open_clip) → ViTImageEncoder.
 
     The tower's keys start with ``visual.`` in a whole CLIP; then the text tower, named alike but without the prefix,
@@ -90,12 +90,12 @@ def clip_vit_names(keys: Iterable[str]) -> Dict[str, str]:
     return _rename(keys, _CLIP_VIT, prefix, 'backbone.')
 
 
-def timm_vit_names(keys: Iterable[str]) -> Dict[str, str]:
+def timm_vit_names(keys: Iterable[str]) -> dict[str, str]:
     """Vision transformer of timm or DeiT → ViTImageEncoder and MultiLevelViT, the classifier left out."""
     return _rename(keys, _TIMM_VIT, '', 'backbone.')
 
 
-def hf_text_names(keys: Iterable[str]) -> Dict[str, str]:
+def hf_text_names(keys: Iterable[str]) -> dict[str, str]:
     """RoBERTa or BERT of Hugging Face, with or without a head → HFTextEncoder.
 
     LayerNorm's ``gamma`` and ``beta`` of the oldest files become ``weight`` and ``bias``.
@@ -109,7 +109,7 @@ def hf_text_names(keys: Iterable[str]) -> Dict[str, str]:
     return names
 
 
-def bert_names(keys: Iterable[str]) -> Dict[str, str]:
+def bert_names(keys: Iterable[str]) -> dict[str, str]:
     """BERT of Hugging Face, with or without a head or cross-attention → BertTextEncoder."""
     # The names of HFTextEncoder are Hugging Face's own, the oldest spellings done away with.
     plain = {name: key for key, name in hf_text_names(keys).items()}
@@ -118,7 +118,7 @@ def bert_names(keys: Iterable[str]) -> Dict[str, str]:
     return {plain[name]: ours for name, ours in names.items()}
 
 
-def meter_names(keys: Iterable[str], cross_layers: bool = True) -> Dict[str, str]:
+def meter_names(keys: Iterable[str], cross_layers: bool = True) -> dict[str, str]:
     """METER → ManipulationDetector. METER's heads and poolers have no place.
 
     Args:
@@ -135,7 +135,7 @@ def meter_names(keys: Iterable[str], cross_layers: bool = True) -> Dict[str, str
     return names
 
 
-def albef_names(keys: Iterable[str]) -> Dict[str, str]:
+def albef_names(keys: Iterable[str]) -> dict[str, str]:
     """ALBEF, pre-trained or fine-tuned for retrieval → DualEncoder and ViLEM.
 
     Encoders, projections, their momentum copies (``*_m``) and the temperature. Text layers keep their number. ALBEF's

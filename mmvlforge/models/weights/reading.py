@@ -1,11 +1,13 @@
 """Read state dicts from files, without running what a file may carry."""
 
 import json
+import os
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Union
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +18,7 @@ _REMEDY = 'Save the state dict alone and give that file: torch.save(model.state_
 _HF_FILES = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json')
 
 
-def read_state_dict(path: Union[str, Path], unsafe: bool = False, remedy: str = _REMEDY) -> Dict[str, Tensor]:
+def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMEDY) -> dict[str, Tensor]:
     """Read a PyTorch or safetensors file; one level of ``state_dict`` or ``model`` is opened.
 
     Args:
@@ -67,7 +69,7 @@ def _is_torchscript(path: Path) -> bool:
         return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
-def read_hf_weights(folder: Union[str, Path]) -> Dict[str, Tensor]:
+def read_hf_weights(folder: str | Path) -> dict[str, Tensor]:
     """Read the weights of a Hugging Face model folder, whole or in shards, safetensors first.
 
     Args:
@@ -109,3 +111,36 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError(f'{path}: must be a JSON object, found {type(content).__name__}')
     return content
+
+
+@contextmanager
+def safe_checkpoints(unsafe: bool = False) -> Iterator[None]:
+    """Let no checkpoint run code while MMEngine reads it.
+
+    MMEngine allows tensors and the few types that it writes itself, but unpickles whatever else there is. Within this
+    context PyTorch refuses to.
+
+    Args:
+        unsafe: Leave it as it is, for files of a trusted source.
+
+    Raises:
+        ValueError: A checkpoint holds other objects.
+    """
+    if unsafe:
+        yield
+        return
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    before = os.environ.get(name)
+    os.environ[name] = '1'
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        reason = re.search(r'GLOBAL (\S+)|$', str(error))[1] or str(error).splitlines()[0]
+        raise ValueError(
+            f'a checkpoint was not read, because it holds more than tensors and could run code: {reason}. If you trust '
+            'its source, save its state dict alone, or give train or test --unsafe-load'
+        ) from None
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before

@@ -1,0 +1,1 @@
+"""The one door for people: the command line, pages, tools and notebooks go through here."""

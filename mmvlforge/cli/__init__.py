@@ -1,0 +1,50 @@
+"""The console command ``mmvlforge``: one file a group of commands, each thin over ``mmvlforge.apis`` and its like.
+
+Exit codes: 0 done, 1 the data are bad (checkers), 2 the user must change something, 3 done but some inputs were
+unusable, 130 stopped by Ctrl-C. Modules here import nothing heavy, so that help comes at once.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mmvlforge.cli.output import ForgeGroup, new_app
+from mmvlforge.version import __version__
+
+__all__ = ['app', 'main']
+
+app = new_app('Vision-language forensics and retrieval: train, test, and ask models about pictures and their captions.')
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f'mmvlforge {__version__}')
+        raise typer.Exit
+
+
+@app.callback(cls=ForgeGroup)
+def _root(
+    version: Annotated[
+        bool, typer.Option('--version', callback=_show_version, is_eager=True, help='say the version and end')
+    ] = False,
+) -> None:
+    pass
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        args: What follows ``mmvlforge``; the arguments of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')  # loaders fork after the tokenizer has threads
+    try:
+        app(args, prog_name='mmvlforge')
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0

@@ -1,0 +1,1 @@
+"""Makers of data sets: drawn news for manipulation detection, drawn captions for retrieval."""

@@ -1,0 +1,258 @@
+"""Plausible wrong captions: some words replaced by what a frozen masked language model would write there."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import IGNORE, EditedText, VLInputs
+
+
+class _Knowledge(NamedTuple):
+    """What lies in the folder.
+
+    Attributes:
+        model: The masked language model; None in modes that need none.
+        editable: True for tokens that may be replaced, bool ``(V,)``.
+        writable: True for tokens that may be written in their place, bool ``(V,)``.
+        mask_id: Id of [MASK].
+    """
+
+    model: nn.Module | None
+    editable: Tensor
+    writable: Tensor
+    mask_id: int
+
+
+@MODELS.register_module()
+class TextCorruptor(nn.Module):
+    """Knowledge-based text edition (Sec. 3.2 of the ViLEM paper).
+
+    Each token is chosen independently; special tokens, punctuation and stop words never are. In place of a chosen
+    token comes one drawn from the softmax over the language model's ``top_k`` predictions for its masked position,
+    without the token itself and without special, punctuation-like, [unused] and stop tokens. A caption may come out
+    unchanged. All randomness is that of torch's generator of the inputs' device, drawn in a way that does not depend
+    on ``chunk_size``.
+
+    The language model is no submodule: it is in no checkpoint, no optimiser and no wrapper of a distributed run, and
+    ``train()`` does not reach it. It is loaded by ``init_weights`` or at first use, so that a config can be built
+    without it.
+
+    Args:
+        name: Folder, or name on the Hugging Face hub, of the masked language model and its tokenizer. It must be the
+            tokenizer that made the inputs. Modes other than ``'lm'`` read the tokenizer only.
+        mode: ``'lm'``; ``'random'`` draws uniformly from the vocabulary (Table 7 F); ``'masked'`` writes [MASK], for
+            masked language modelling (Table 7 B).
+        rate: Probability that a token is chosen. Defaults to the paper's 0.15.
+        max_edits: Most edits of a caption; surplus ones are dropped at random. Defaults to 8.
+        top_k: Number of predictions to draw from. Defaults to 20.
+        joint: Whether all chosen positions of a caption are masked at once. By default each is masked alone, against
+            the otherwise original caption.
+        chunk_size: Most sequences in one forward pass of the language model, which bounds its memory. Captions go
+            through it sorted by length. Defaults to 32 on a CPU, where the padding of a large chunk costs more than
+            a further pass, and to 512 on a GPU.
+        stop_words: Further tokens that are neither replaced nor written.
+        subwords: Whether continuations of words ('##ing') may be written.
+
+    Raises:
+        ValueError: Unknown ``mode``, a number out of range, or (on loading) a folder that is missing or holds no
+            complete masked language model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mode: str = 'lm',
+        rate: float = 0.15,
+        max_edits: int = 8,
+        top_k: int = 20,
+        joint: bool = False,
+        chunk_size: int | None = None,
+        stop_words: Sequence[str] = (),
+        subwords: bool = False,
+    ) -> None:
+        super().__init__()
+        if mode not in ('lm', 'random', 'masked'):
+            raise ValueError(f"mode must be 'lm', 'random' or 'masked', got {mode!r}")
+        if not 0 <= rate <= 1:
+            raise ValueError(f'rate is a probability, got {rate}')
+        if min(max_edits, top_k, 1 if chunk_size is None else chunk_size) < 1:
+            raise ValueError(
+                f'max_edits, top_k and chunk_size must be at least 1, got {max_edits}, {top_k} and {chunk_size}'
+            )
+        self.name = name
+        self.mode = mode
+        self.rate = rate
+        self.max_edits = max_edits
+        self.top_k = top_k
+        self.joint = joint
+        self.chunk_size = chunk_size
+        self.stop_words = frozenset(stop_words)
+        self.subwords = subwords
+        self._loaded: _Knowledge | None = None
+
+    def init_weights(self) -> None:
+        """Load the language model: a missing one should stop a run before its first step."""
+        self._knowledge(torch.device('cpu'))
+
+    @torch.no_grad()
+    def forward(self, inputs: VLInputs) -> EditedText:
+        """Edit a batch of captions."""
+        return self.edit(inputs, self.choose(inputs))
+
+    @torch.no_grad()
+    def choose(self, inputs: VLInputs) -> Tensor:
+        """Draw the positions to edit, bool ``(B, L)``."""
+        ids = inputs.input_ids
+        allowed = inputs.word_mask & self._knowledge(ids.device).editable[ids]
+        draw = torch.rand(ids.shape, device=ids.device)
+        chosen = allowed & (draw < self.rate)
+        # The smallest draws of those chosen are as random a choice as any.
+        first = draw.masked_fill(~chosen, 2).topk(min(self.max_edits, ids.shape[1]), largest=False).indices
+        return torch.zeros_like(chosen).scatter(1, first, chosen.gather(1, first))
+
+    @torch.no_grad()
+    def edit(self, inputs: VLInputs, chosen: Tensor) -> EditedText:
+        """Edit given positions.
+
+        Args:
+            inputs: The captions.
+            chosen: True where to edit, bool ``(B, L)``; only at words.
+        """
+        ids = inputs.input_ids
+        knowledge = self._knowledge(ids.device)
+        if self.mode == 'lm':
+            edited = self._write_predictions(inputs, chosen, knowledge)
+        elif self.mode == 'random':
+            edited = torch.where(chosen, self._random_tokens(ids, knowledge.writable), ids)
+        else:
+            edited = ids.masked_fill(chosen, knowledge.mask_id)
+        return EditedText(
+            input_ids=edited,
+            detection=(~chosen).long().masked_fill(~inputs.word_mask, IGNORE),
+            correction=ids.masked_fill(~chosen, IGNORE),
+        )
+
+    def _write_predictions(self, inputs: VLInputs, chosen: Tensor, knowledge: _Knowledge) -> Tensor:
+        """Replace the chosen tokens by draws from the language model's predictions, ``(B, L)``."""
+        ids = inputs.input_ids
+        rows, columns = chosen.nonzero(as_tuple=True)  # (E,) each: the edits
+        noise = torch.empty(len(rows), min(self.top_k, len(knowledge.writable)), device=ids.device).exponential_()
+        # Short captions first: a chunk is as wide as its longest. Edits of one caption stay together.
+        lengths = inputs.attention_mask.sum(dim=1)
+        by_length = lengths[rows].argsort(stable=True)
+        rows, columns, noise = rows[by_length], columns[by_length], noise[by_length]
+        # Which masked sequence an edit is predicted from, and of which caption a sequence is a copy.
+        if self.joint:
+            captions, sequence = torch.unique_consecutive(rows, return_inverse=True)
+            masked = ids.masked_fill(chosen, knowledge.mask_id)[captions]
+        else:
+            captions, sequence = rows, torch.arange(len(rows), device=ids.device)
+            masked = ids[rows].scatter(1, columns[:, None], knowledge.mask_id)
+        attention_mask = inputs.attention_mask[captions]
+        originals = ids[rows, columns]
+
+        edited, widths = ids.clone(), lengths[captions].tolist()
+        chunk_size = self.chunk_size or (32 if ids.device.type == 'cpu' else 512)
+        for start in range(0, len(captions), chunk_size):
+            part = slice(start, start + chunk_size)
+            edits = part
+            if self.joint:
+                edits = ((sequence >= part.start) & (sequence < part.stop)).nonzero()[:, 0]
+            width = widths[part][-1]
+            logits = self._predict(
+                knowledge.model,
+                masked[part, :width],
+                attention_mask[part, :width],
+                sequence[edits] - start,
+                columns[edits],
+            )
+            logits = logits.float().masked_fill(~knowledge.writable, float('-inf'))
+            logits.scatter_(1, originals[edits, None], float('-inf'))
+            best = logits.topk(noise.shape[1])
+            # The largest of p / Exp(1) is a draw from p, as in torch.multinomial.
+            drawn = (best.values.softmax(1) / noise[edits]).argmax(1, keepdim=True)
+            edited[rows[edits], columns[edits]] = best.indices.gather(1, drawn)[:, 0]
+        return edited
+
+    @staticmethod
+    def _predict(model: nn.Module, ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Logits at the given positions ``(E, V)``: the head, as large as the vocabulary, runs nowhere else."""
+
+        def keep_positions(module, args, output):
+            output['last_hidden_state'] = output['last_hidden_state'][rows, columns]
+            return output
+
+        # RoBERTa numbers positions by where its own padding id stands.
+        ids = ids.masked_fill(~attention_mask, model.config.pad_token_id)
+        handle = model.base_model.register_forward_hook(keep_positions)
+        try:
+            return model(input_ids=ids, attention_mask=attention_mask.long()).logits
+        finally:
+            handle.remove()
+
+    @staticmethod
+    def _random_tokens(ids: Tensor, writable: Tensor) -> Tensor:
+        """A writable token for every position, never the one that stands there, ``(B, L)``."""
+        number = writable.cumsum(0) - 1  # of each writable token among them
+        tokens = writable.nonzero()[:, 0]
+        # One choice less where the token that stands there is writable: numbers from its own on move up by one.
+        choices = len(tokens) - writable[ids].long()
+        draw = (torch.rand(ids.shape, device=ids.device, dtype=torch.float64) * choices).long()
+        return tokens[draw + (writable[ids] & (draw >= number[ids]))]
+
+    def _knowledge(self, device: torch.device) -> _Knowledge:
+        """The folder's contents on the device."""
+        if self._loaded is None:
+            self._loaded = self._load()
+        if self._loaded.editable.device != device:
+            model, editable, writable, mask_id = self._loaded
+            model = None if model is None else model.to(device)
+            self._loaded = _Knowledge(model, editable.to(device), writable.to(device), mask_id)
+        return self._loaded
+
+    def _load(self) -> _Knowledge:
+        model = None
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.name)
+            if self.mode == 'lm':
+                model, report = AutoModelForMaskedLM.from_pretrained(self.name, output_loading_info=True)
+                if report['missing_keys']:
+                    raise ValueError(f'its weights lack {sorted(report["missing_keys"])}')
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f'masked language model {self.name!r} cannot be loaded: {error}. Give a folder with config.json, '
+                'weights with the prediction head, and the tokenizer, or a name on a reachable hub. That of the mini '
+                'set is written by python tools/train.py configs/vilem/mini_lm.py.'
+            ) from error
+        tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        special = set(tokenizer.all_special_ids)
+        words = [token.lstrip('Ġ▁').removeprefix('##') for token in tokens]  # without the marks of each family
+        editable = torch.tensor(
+            [
+                number not in special
+                and not token.startswith('[unused')
+                and any(letter.isalnum() for letter in word)
+                and word not in self.stop_words
+                for number, (token, word) in enumerate(zip(tokens, words))
+            ]
+        )
+        if self.subwords:
+            writable = editable
+        else:
+            writable = editable & torch.tensor([not token.startswith('##') for token in tokens])
+        if writable.sum() < 2:
+            raise ValueError(f'{self.name!r}: only {int(writable.sum())} of {len(tokens)} tokens may be written')
+        if model is not None:
+            if model.config.vocab_size < len(tokens):
+                raise ValueError(
+                    f'{self.name!r}: the tokenizer has {len(tokens)} tokens, the model {model.config.vocab_size}'
+                )
+            model = model.eval().requires_grad_(False)
+            # A model may have rows beyond the tokenizer's, for alignment.
+            surplus = (0, model.config.vocab_size - len(tokens))
+            editable, writable = (nn.functional.pad(table, surplus) for table in (editable, writable))
+        return _Knowledge(model, editable, writable, tokenizer.mask_token_id)

@@ -1,0 +1,146 @@
+"""Initialisers for ``init_cfg``: start a part of a model from published weights."""
+
+from pathlib import Path
+
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from mmvlforge.models.weights.conversion import load_into
+from mmvlforge.models.weights.key_maps import clip_vit_names, timm_vit_names
+from mmvlforge.models.weights.reading import read_hf_weights, read_json, read_state_dict
+from mmvlforge.registry import WEIGHT_INITIALIZERS
+
+__all__ = [
+    'CLIPPretrained',
+    'HFPretrained',
+    'RetrieverPretrained',
+    'ViTPretrained',
+]
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class CLIPPretrained:
+    """Load the image tower of a CLIP state dict (names of OpenAI and open_clip) into a ViTImageEncoder.
+
+    Blocks that the encoder does not have, the projection and the text tower are left out; the position embedding is
+    resized to the encoder's grid.
+
+    Args:
+        checkpoint: Path of the state dict, PyTorch or safetensors.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: The file cannot be read, a shape does not fit, or no key does.
+        """
+        state_dict = read_state_dict(self.checkpoint)
+        load_into(module, state_dict, clip_vit_names(state_dict), str(self.checkpoint))
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class ViTPretrained:
+    """Load an ImageNet ViT (names of timm and DeiT) into a ViTImageEncoder or MultiLevelViT.
+
+    The classifier is left out; the position embedding is resized to the encoder's grid. DeiT's distilled models, which
+    have a second class token, do not fit.
+
+    Args:
+        checkpoint: Path of the state dict, PyTorch or safetensors.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: The file cannot be read, a shape does not fit, or no key does.
+        """
+        state_dict = read_state_dict(self.checkpoint)
+        load_into(module, state_dict, timm_vit_names(state_dict), str(self.checkpoint))
+
+
+# What changes the outputs. Half of it would load without a word, all shapes being right.
+_FIELDS = (
+    'model_type',
+    'vocab_size',
+    'hidden_size',
+    'num_hidden_layers',
+    'num_attention_heads',
+    'intermediate_size',
+    'hidden_act',
+    'layer_norm_eps',
+    'max_position_embeddings',
+    'type_vocab_size',
+    'pad_token_id',
+)
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class HFPretrained:
+    """Load a RoBERTa or BERT folder (``config.json`` and weights) into HFTextEncoder or BertTextEncoder.
+
+    Heads and the pooler are left out.
+
+    Args:
+        folder: Local folder, as ``save_pretrained`` or a download of the hub makes it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: A file is missing or unreadable, the folder's model is another one than ``module``, a shape
+                does not fit, or no key does.
+        """
+        theirs = read_json(Path(self.folder).expanduser() / 'config.json')
+        ours = module.hf_config
+        differ = [f for f in _FIELDS if f in theirs and theirs[f] != ours.get(f)]
+        if differ:
+            rows = '; '.join(f'{f} is {theirs[f]!r} in the folder, {ours.get(f)!r} in the config' for f in differ)
+            raise ValueError(f'{self.folder}: not the model of the config: {rows}')
+        state_dict = read_hf_weights(self.folder)
+        load_into(module, state_dict, module.hf_names(state_dict), str(self.folder))
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class RetrieverPretrained:
+    """Load the encoders, the heads and the temperature of a checkpoint into a DualEncoder or ViLEM, for fine-tuning.
+
+    Queues stay behind, since their image ids are those of the other data set, and so do the momentum encoders, which
+    begin anew at the encoders. The position embedding is resized to the encoder's grid. To go on with an interrupted
+    run, with queues and all, use ``--resume``.
+
+    Args:
+        checkpoint: Path of a checkpoint that this project wrote. The tools refuse one that could run code.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: There is no such file, a shape does not fit, or no key does.
+        """
+        try:
+            checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        except FileNotFoundError as error:
+            raise ValueError(
+                f'model.init_cfg.checkpoint={self.checkpoint!r} does not exist. Pre-train first, name another '
+                'checkpoint, or start from nothing with --cfg-options model.init_cfg=None'
+            ) from error
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        run = {name for name, _ in module.named_buffers() if name.startswith('contrastive_head.')}
+        names = {key: key for key in state_dict if key not in run and not key.startswith('momentum.')}
+        load_into(module, state_dict, names, self.checkpoint)

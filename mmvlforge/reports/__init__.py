@@ -1,0 +1,1 @@
+"""Test runs as self-contained HTML pages."""
