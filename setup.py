@@ -1,38 +1,33 @@
-"""Install mmvlforge."""
+"""The metadata stand in pyproject.toml; here configs become part of the package."""
 
-import re
+import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
+from setuptools.command.build_py import build_py
 
-ROOT = Path(__file__).parent
-VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'mmvlforge/version.py').read_text()).group(1)
+ROOT = Path(__file__).resolve().parent
 
-setup(
-    name='mmvlforge',
-    version=VERSION,
-    description='Vision-language forensics and retrieval on OpenMMLab',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    packages=find_packages(include=['mmvlforge', 'mmvlforge.*']),
-    python_requires='>=3.10',
-    # The ranges in which the public interfaces we use exist; requirements/constraints.txt is the set we tried.
-    install_requires=[
-        'torch>=2.6',
-        'torchvision>=0.21',
-        'transformers>=4.48,<5',  # mmpretrain needs transformers 4
-        'onedl-mmengine>=0.10.10',
-        'onedl-mmcv>=2.3',
-        'onedl-mmpretrain>=1.3',
-        'numpy>=2,<2.3',  # mmcv and opencv 4.12
-        'pillow>=9.3',
-        'webdataset>=1.0',
-    ],
-    extras_require={
-        'tensorboard': ['tensorboard'],
-        'tests': ['pytest>=8', 'pytest-xdist>=3'],
-        'dev': ['ruff', 'pre-commit'],
-        'deepspeed': ['deepspeed'],  # install with --no-build-isolation
-    },
-)
+
+class BuildWithConfigs(build_py):
+    """Puts configs and model index into ``mmvlforge/.mim``, where MMEngine looks for ``mmvlforge::dgm4/dca_imq.py``.
+
+    A wheel gets copies; the source tree of an editable install gets links, so that an edited config counts at once.
+    """
+
+    def run(self) -> None:
+        """Build the Python files, then add the folder."""
+        super().run()
+        mim = (ROOT if self.editable_mode else Path(self.build_lib)) / 'mmvlforge/.mim'
+        shutil.rmtree(mim, ignore_errors=True)
+        mim.mkdir(parents=True)
+        for source in (ROOT / 'configs', ROOT / 'model-index.yml'):
+            if self.editable_mode:
+                (mim / source.name).symlink_to(Path('../..', source.name))
+            elif source.is_dir():
+                shutil.copytree(source, mim / source.name, ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                shutil.copy2(source, mim)
+
+
+setup(cmdclass=dict(build_py=BuildWithConfigs))

@@ -1,8 +1,8 @@
 """Child registries of MMEngine under the scope ``mmvlforge``.
 
 Every registry kind of MMEngine gets a child here, so that the Runner finds the scope in each of them.
-``locations`` names the modules to import on the first look-up: a config needs only
-``default_scope = 'mmvlforge'``, never ``custom_imports``.
+``locations`` names the modules to import on the first look-up: for the parts of this package a config needs only
+``default_scope = 'mmvlforge'``, never ``custom_imports``. Those are for parts in a user's own file (docs/extend.md).
 """
 
 import mmengine.registry as root

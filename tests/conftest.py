@@ -3,24 +3,32 @@
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from project import ROOT, run_tool
+from tiny_vilem import write_tiny_retriever
+
+from mmvlforge.registry import MODELS
 
 
 @pytest.fixture(scope='session')
 def mini_set(tmp_path_factory) -> Path:
     """A mini set of 30 training, 9 validation and 13 test records: none divides by 2 processes or by the batch."""
     out = tmp_path_factory.mktemp('mini') / 'dgm4'
-    run_tool('tools/data/make_mini_dgm4.py', out, '--num', 30, '--num-val', 9, '--num-test', 13, '--seed', 3)
+    run_tool('-m', 'mmvlforge', 'forge', 'news', out, '--num', 30, '--num-val', 9, '--num-test', 13, '--seed', 3)
     return out
 
 
 TINY = """
 _base_ = {base!r}
 data_root = {data!r}
-tokenizer = dict(name={data!r} + 'tokenizer')
-train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
-val_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
-test_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, tokenizer=tokenizer))
+tokenizer = dict(type='WordTokenizer', name={data!r} + 'tokenizer', max_length=50)
+train_pipeline = [tokenizer, *_base_.train_pipeline[1:]]
+test_pipeline = [tokenizer, *_base_.test_pipeline[1:]]
+train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 model = dict(
     image_encoder=dict(embed_dims=32, channels=(8, 8, 8, 16)),
     text_encoder=dict(config=dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)),
@@ -39,3 +47,21 @@ def tiny_config(mini_set, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('config') / 'tiny.py'
     path.write_text(TINY.format(base=str(ROOT / 'configs/dgm4/dca_imq_mini.py'), data=f'{mini_set}/'))
     return path
+
+
+@pytest.fixture(scope='session')
+def detector(tiny_config, tmp_path_factory) -> Path:
+    """Folder with a tiny detector's config and its untrained weights."""
+    root = tmp_path_factory.mktemp('detector')
+    cfg = Config.fromfile(str(tiny_config))
+    cfg.dump(root / 'tiny.py')
+    init_default_scope('mmvlforge')
+    torch.manual_seed(0)
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), root / 'tiny.pth')
+    return root
+
+
+@pytest.fixture(scope='session')
+def retriever(tmp_path_factory) -> Path:
+    """Folder with six pictures, a tiny ViLEM's config and its untrained weights."""
+    return write_tiny_retriever(tmp_path_factory.mktemp('retriever'))

@@ -17,15 +17,15 @@ DGM4_METRICS = [
 ]
 
 
-def _environment(**more) -> dict:
+def environment(**more) -> dict:
     return {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **more}
 
 
 def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.CompletedProcess:
     """Run a Python script of the project as a user would; output is captured."""
-    env = _environment(**(env or {}))
+    env = environment(**(env or {}))
     command = [str(a) for a in args]
-    if command[0].endswith('.py'):
+    if command[0].endswith('.py') or command[0] == '-m':
         command.insert(0, sys.executable)
     result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     if check and result.returncode:
@@ -39,7 +39,7 @@ def kill_after_first_epoch(config: Path, work_dir: Path) -> None:
     """Start a run of two epochs and kill it as soon as the first is saved."""
     command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir)]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.time() + 300
     while not (work_dir / 'last_checkpoint').exists():

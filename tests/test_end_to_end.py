@@ -9,6 +9,8 @@ import pytest
 import torch
 from project import DGM4_METRICS, kill_after_first_epoch, run_tool, weights
 
+from mmvlforge.cli import main
+
 
 @pytest.fixture(scope='session')
 def trained(tiny_config, tmp_path_factory) -> Path:
@@ -43,7 +45,8 @@ def test_scoring_written_predictions_gives_the_numbers_of_test_py(tiny_config, t
         '--out', tmp_path / 'test.json', '--show-dir', tmp_path / 'show', '--show-worst', 2,
     )  # fmt: skip
     annotations = mini_set / 'metadata/test.json'
-    run_tool('tools/analysis/score_dgm4.py', annotations, predictions, '--out', tmp_path / 'score.json')
+    scored_to = tmp_path / 'score.json'
+    assert main(['score', 'manipulation', str(annotations), str(predictions), '--out', str(scored_to)]) == 0
     tested, scored = (json.loads((tmp_path / f'{n}.json').read_text()) for n in ('test', 'score'))
     assert set(scored) == set(DGM4_METRICS)
     assert {k: tested[k] for k in DGM4_METRICS} == scored
@@ -56,22 +59,22 @@ def test_one_pair_gets_the_answer_of_the_test_set(tiny_config, trained, mini_set
     run_tool('tools/test.py', tiny_config, checkpoint, '--work-dir', tmp_path, '--predictions', predictions)
     row = json.loads(predictions.read_text().splitlines()[3])
     record = json.loads((mini_set / 'metadata/test.json').read_text())[row['index']]
-    tool, out = 'tools/analysis/check_pair.py', tmp_path / 'answer.json'
     picture, caption = mini_set / record['image'], record['text']
-    told = run_tool(tool, tiny_config, checkpoint, picture, caption, '--out', out, '--draw', tmp_path / 'a.png').stdout
-    found = json.loads(out.read_text())
-    assert found['fake'] == pytest.approx(row['fake_score'], abs=1e-5)
+    command = ('-m', 'mmvlforge', 'check', picture, caption, '--model', tiny_config, checkpoint)
+    found = json.loads(run_tool(*command, '--json', '--save', tmp_path / 'a.png').stdout)
+    assert found['fake_score'] == pytest.approx(row['fake_score'], abs=1e-5)
     assert list(found['types']) == ['face_swap', 'face_attribute', 'text_swap', 'text_attribute']
     log_odds = torch.tensor(list(found['types'].values()), dtype=torch.float64).logit().tolist()
     assert log_odds == pytest.approx(row['type_scores'], abs=1e-3)
     assert found['box'] == (row['box'] and pytest.approx(row['box'], abs=0.06))
     positions = {word for word, fake in zip(row['word_ids'], row['fake_tokens']) if fake}
-    assert found['positions'] == sorted(positions)
-    assert found['words'] == [caption.split()[i] for i in found['positions']]
-    assert f'P(fake) = {found["fake"]:.3f}' in told and (tmp_path / 'a.png').is_file()
+    assert {i for i, word in enumerate(found['words']) if word['marked']} == positions
+    assert [word['word'] for word in found['words']] == caption.split()
+    assert f'P(fake) = {found["fake_score"]:.3f}' in run_tool(*command).stdout and (tmp_path / 'a.png').is_file()
 
-    for wrong, message in ((['none.jpg', 'x'], 'none.jpg cannot be read'), ([picture, ' '], 'the caption is empty')):
-        result = run_tool(tool, tiny_config, checkpoint, *wrong, check=False)
+    model = command[5:]
+    for wrong, message in ((('none.jpg', 'x'), 'none.jpg cannot be read'), ((picture, ' '), 'the caption is empty')):
+        result = run_tool('-m', 'mmvlforge', 'check', *wrong, *model, check=False)
         assert result.returncode == 2 and message in result.stderr and 'Traceback' not in result.stderr
 
 

@@ -23,7 +23,7 @@ SETS = {
 def mini(tmp_path_factory) -> Path:
     """22 training, 5 validation and 13 test pictures, and a random language model to edit with."""
     out = tmp_path_factory.mktemp('captions') / 'set'
-    run_tool('tools/data/make_mini_captions.py', out, '--num', 22, '--num-val', 5, '--num-test', 13, '--seed', 3)
+    run_tool('-m', 'mmvlforge', 'forge', 'captions', out, '--num', 22, '--num-val', 5, '--num-test', 13, '--seed', 3)
     images = [i for i in json.loads((out / 'dataset_mini.json').read_text())['images'] if i['split'] == 'test']
     (out / 'aro.json').write_text(
         json.dumps(

@@ -15,7 +15,10 @@ manipulation | vilem) ;;
 esac
 cd "$(dirname "$0")/.."
 source tools/setup_env.sh
-setup_env tensorboard
+setup_env
+trap 'echo "stopped; the same command goes on from here" >&2; exit 130' INT
+
+mmvlforge() { python -m mmvlforge "$@"; }
 
 # Everything is in $out/console.log; its end is shown if a step fails.
 fail() {
@@ -23,34 +26,60 @@ fail() {
     exit 1
 }
 
-# Shows progress only.
+# Shows progress only. Ctrl-C is for the command alone, so that the log has its last words.
 run() {
     echo "== $1"
     shift
-    "$@" 2>&1 | tee -a "$out/console.log" | { grep --line-buffered -oE 'Epoch\((train|val|test)\).*|^wrote .*' || true; } ||
-        fail
+    "$@" 2>&1 | tee -i -a "$out/console.log" | progress || fail
 }
 
-# Shows what a tool prints.
+# Shows what a command prints.
 show() {
     echo "== $1"
     shift
     "$@" 2>>"$out/console.log" || fail
 }
 
+# Shows all of a command that has a progress bar.
+draw() {
+    echo "== $1"
+    shift
+    "$@" | tee -i -a "$out/console.log" || exit 1
+}
+
+# MMEngine's log in short: a line for each validation, and for the training one that is written over on a terminal.
+progress() {
+    local line again='' end='\n' train val
+    train='Epoch\(train\) +\[([0-9]+)\]\[ *([0-9]+)/([0-9]+)\].* eta: (.*)  time: .* loss: ([^ ]+)'
+    val='Epoch\(val\) \[([0-9]+)\]\[[^]]+\] +([^ ]+): ([0-9.]+)'
+    [ -t 1 ] && again='\r\033[K' end=''
+    trap '' INT
+    while IFS= read -r line; do
+        if [[ $line =~ $train ]]; then
+            printf "$again%s$end" "epoch ${BASH_REMATCH[1]}, step ${BASH_REMATCH[2]} of ${BASH_REMATCH[3]}, loss\
+ ${BASH_REMATCH[5]}, ${BASH_REMATCH[4]} left"
+        elif [[ $line =~ $val ]]; then
+            printf "$again%s\n" "epoch ${BASH_REMATCH[1]}, validated: ${BASH_REMATCH[2]} ${BASH_REMATCH[3]}"
+        elif [[ $line == wrote\ * ]]; then
+            printf "$again%s\n" "$line"
+        fi
+    done
+    printf "$again"
+}
+
 manipulation() {
     local config=configs/dgm4/dca_imq_mini.py data=data/mini_dgm4
     out=work_dirs/quickstart
     mkdir -p "$out"
-    run "making the mini set" python tools/data/make_mini_dgm4.py "$data" --num 12000 --seed 0
-    run "training" python tools/train.py "$config" --work-dir "$out" --resume
-    run "testing" python tools/test.py "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" \
+    draw "making the mini set" mmvlforge forge news "$data" --num 12000 --seed 0
+    run "training" mmvlforge train "$config" --work-dir "$out" --resume
+    run "testing" mmvlforge test "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" \
         --predictions "$out/predictions.jsonl" --out "$out/metrics.json"
-    run "writing the report" python tools/analysis/make_report.py "$data/metadata/test.json" "$out/predictions.jsonl" \
+    run "writing the report" mmvlforge report manipulation "$data/metadata/test.json" "$out/predictions.jsonl" \
         --image-root "$data" --out "$out/report.html" --title "Quick start: DCA + DFC + IMQ on the mini set"
     echo
     echo "== the twelve metrics, beside a predictor that knows only how frequent each class is"
-    python tools/analysis/score_dgm4.py "$data/metadata/test.json" "$out/predictions.jsonl" --trivial
+    mmvlforge score manipulation "$data/metadata/test.json" "$out/predictions.jsonl" --trivial
     echo
     echo "checkpoint:  $(cat "$out/last_checkpoint")"
     echo "predictions: $out/predictions.jsonl"
@@ -61,18 +90,17 @@ vilem() {
     local config=configs/vilem/vilem_mini.py winoground=configs/vilem/vilem_mini_winoground.py lm=work_dirs/mini_lm
     out=work_dirs/quickstart_vilem
     mkdir -p "$out"
-    run "making the mini captions" python tools/data/make_mini_captions.py data/mini_captions --num 12000 --seed 0
+    draw "making the mini captions" mmvlforge forge captions data/mini_captions --num 12000 --seed 0
     # The tokenizer is the last of its files.
     [ -f "$lm/hf/tokenizer.json" ] || run "training the masked language model that edits captions" \
-        python tools/train.py configs/vilem/mini_lm.py --work-dir "$lm" --resume
-    show "how it edits captions" python tools/analysis/edit_quality.py "$config" --examples 3
-    run "training" python tools/train.py "$config" --work-dir "$out" --resume
-    run "testing" python tools/test.py "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" \
-        --out "$out/recall.json"
-    run "testing on the mini Winoground" python tools/test.py "$winoground" "$(cat "$out/last_checkpoint")" \
+        mmvlforge train configs/vilem/mini_lm.py --work-dir "$lm" --resume
+    show "how it edits captions" mmvlforge forge edit-quality "$config" --examples 3
+    run "training" mmvlforge train "$config" --work-dir "$out" --resume
+    run "testing" mmvlforge test "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" --out "$out/recall.json"
+    run "testing on the mini Winoground" mmvlforge test "$winoground" "$(cat "$out/last_checkpoint")" \
         --work-dir "$out" --out "$out/winoground.json"
     show "writing the report; the metrics, beside chance" \
-        python tools/analysis/make_retrieval_report.py "$config" "$(cat "$out/last_checkpoint")" \
+        mmvlforge report retrieval "$config" "$(cat "$out/last_checkpoint")" \
         --metrics "$out/recall.json" "$out/winoground.json" --all-metrics "$out/metrics.json" \
         --out "$out/report.html" --title "Quick start: ViLEM on the mini captions"
     echo

@@ -1,8 +1,10 @@
-# Sourced by quickstart.sh and run_tests.sh: an environment with everything installed.
-# setup_env EXTRAS: uses the active environment, or makes .venv. Keeps a torch that works beside its torchvision.
+# Sourced by quickstart.sh and run_tests.sh: an environment with everything that both need, so that the second of them
+# installs nothing. setup_env uses the active environment, or makes .venv. Keeps a torch that works beside its
+# torchvision.
 
 setup_env() {
-    local extras=$1 python=${PYTHON:-python3} constraints=requirements/constraints.txt stamp
+    local python=${PYTHON:-python3} constraints=requirements/constraints.txt stamp
+    local sources=(setup.py pyproject.toml "$constraints")
     if [ -z "${VIRTUAL_ENV:-}" ] && [ -z "${CONDA_PREFIX:-}" ]; then
         if [ ! -x .venv/bin/python ]; then
             "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
@@ -15,8 +17,8 @@ setup_env() {
         # shellcheck disable=SC1091
         source .venv/bin/activate
     fi
-    stamp=$(python -c 'import sys; print(sys.prefix)')/.mmvlforge-$extras
-    if [ -f "$stamp" ] && cat setup.py "$constraints" | cmp -s - "$stamp" && python -c 'import mmvlforge' 2>/dev/null; then
+    stamp=$(python -c 'import sys; print(sys.prefix)')/.mmvlforge
+    if [ -f "$stamp" ] && cat "${sources[@]}" | cmp -s - "$stamp" && python -c 'import mmvlforge' 2>/dev/null; then
         return 0
     fi
     echo "== installing (a few minutes the first time)"
@@ -25,8 +27,8 @@ setup_env() {
         constraints=$(mktemp)
         grep -v '^torch' requirements/constraints.txt >"$constraints"
     fi
-    python -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".[$extras]" || return 1
+    python -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".[tests]" || return 1
     # Printing a config writes yapf's grammar cache. Two processes that do it first, at once, read half a file.
     python -c 'from mmengine.config import Config; Config(dict(a=1)).pretty_text' || return 1
-    cat setup.py requirements/constraints.txt >"$stamp"
+    cat "${sources[@]}" >"$stamp"
 }

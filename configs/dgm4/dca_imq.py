@@ -10,6 +10,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# METER's weights, converted by tools/weights/convert_meter.py. The paper starts from them; None starts from nothing.
+# METER's weights, by `mmvlforge weights convert-meter`. The paper starts from them; None starts from nothing.
 load_from = 'checkpoints/meter_dca.pth'
 default_hooks = dict(checkpoint=dict(save_best='AUC', rule='greater'))

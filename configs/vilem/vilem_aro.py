@@ -6,6 +6,6 @@ python tools/test.py configs/vilem/vilem_aro.py work_dirs/vilem_base_cc13m/epoch
 _base_ = [
     '../_base_/models/vilem_base.py',
     '../_base_/datasets/aro.py',
-    '../_base_/schedules/vilem_pretrain.py',
+    '../_base_/schedules/evaluation.py',
     '../_base_/default_runtime.py',
 ]

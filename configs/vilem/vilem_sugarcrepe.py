@@ -6,6 +6,6 @@ python tools/test.py configs/vilem/vilem_sugarcrepe.py work_dirs/vilem_base_cc13
 _base_ = [
     '../_base_/models/vilem_base.py',
     '../_base_/datasets/sugarcrepe.py',
-    '../_base_/schedules/vilem_pretrain.py',
+    '../_base_/schedules/evaluation.py',
     '../_base_/default_runtime.py',
 ]

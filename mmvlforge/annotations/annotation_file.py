@@ -1,11 +1,22 @@
 """Reading annotation files."""
 
-import json
+from pathlib import Path
+from typing import Any
 
-__all__ = ['read_annotations']
+from mmvlforge.annotations.json_files import iter_json_lines, parse_json, read_text
+
+__all__ = ['WHERE_DATA_GO', 'check_exists', 'read_annotations']
+
+WHERE_DATA_GO = 'docs/data.md says where the files of each data set go'
 
 
-def read_annotations(path: str, broken: dict[int, str] | None = None) -> list[dict]:
+def check_exists(path: str | Path) -> None:
+    """Raise FileNotFoundError if there is no such annotation file (or folder)."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{path}: no such annotation file; {WHERE_DATA_GO}')
+
+
+def read_annotations(path: str | Path, broken: dict[int, str] | None = None) -> list[dict]:
     """Read an annotation file: one JSON array of objects, or one object a line (both forms of DGM⁴ are in use).
 
     Args:
@@ -18,48 +29,25 @@ def read_annotations(path: str, broken: dict[int, str] | None = None) -> list[di
 
     Raises:
         ValueError: Broken JSON (with the line), a record that is not an object, or a file without records.
+        FileNotFoundError: There is no such file.
     """
-    try:
-        with open(path, encoding='utf-8') as file:
-            text = file.read()
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+    check_exists(path)
+    text = read_text(path)
+    is_array = text.lstrip().startswith('[')
+    records: list[Any] = []
     found: dict[int, str] = {}
-    records = _array(path, text, found) if text.lstrip().startswith('[') else _lines(path, text, found)
+    for number, value in enumerate(parse_json(text, path)) if is_array else iter_json_lines(text):
+        if isinstance(value, dict):
+            records.append(value)
+            continue
+        place = f'{path}, record {number}' if is_array else f'{path}:{number}'
+        problem = value if isinstance(value, ValueError) else f'{value!r:.60} must be a JSON object'
+        found[len(records)] = f'{place}: {problem}'
+        records.append(None)
     if not records:
         raise ValueError(f'{path}: no records in it; expected a JSON array of objects or one object a line')
     if broken is None and found:
         raise ValueError(next(iter(found.values())))
     if broken is not None:
         broken.update(found)
-    return records
-
-
-def _array(path: str, text: str, broken: dict[int, str]) -> list[dict | None]:
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}') from error
-    for row, record in enumerate(records):
-        if not isinstance(record, dict):
-            broken[row] = f'{path}: record {row} is {record!r:.60}, must be a JSON object'
-            records[row] = None
-    return records
-
-
-def _lines(path: str, text: str, broken: dict[int, str]) -> list[dict | None]:
-    records = []
-    # Split at '\n' only: str.splitlines also cuts at characters that a JSON string may hold.
-    for number, line in enumerate(text.split('\n'), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            problem = None if isinstance(record, dict) else f'{record!r:.60} must be a JSON object'
-        except json.JSONDecodeError as error:
-            problem = f'broken JSON at column {error.colno}: {error.msg}'
-        if problem:
-            broken[len(records)] = f'{path}:{number}: {problem}'
-            record = None
-        records.append(record)
     return records

@@ -2,20 +2,15 @@
 
 import csv
 import hashlib
-import json
-import re
 import zlib
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from mmvlforge.annotations.annotation_file import read_annotations
+from mmvlforge.annotations.annotation_file import check_exists, read_annotations
+from mmvlforge.annotations.json_files import iter_json_array, read_json
 
 __all__ = ['READERS', 'CaptionRecord', 'read_captions']
-
-
-_BLANK = re.compile(r'\s*')
 
 
 class CaptionRecord(NamedTuple):
@@ -33,13 +28,13 @@ class CaptionRecord(NamedTuple):
     images: tuple[str, ...]
     captions: tuple[str, ...]
     box: tuple[float, float, float, float] | None = None
-    extras: dict[str, str | int] = {}
+    extras: Mapping[str, str | int] = {}
 
 
 class _Row:
     """One object of a file, whose fields are taken with their type checked."""
 
-    def __init__(self, path: str, row: int | str, fields: dict) -> None:
+    def __init__(self, path: str, row: int | str, fields: Any) -> None:
         self.path, self.row, self.fields = path, row, fields
         if not isinstance(fields, dict):
             raise ValueError(f'{path}, record {row}: {fields!r:.80} must be a JSON object')
@@ -47,7 +42,7 @@ class _Row:
     def error(self, field: str, what: str) -> ValueError:
         return ValueError(f"{self.path}, record {self.row}, field '{field}': {what}")
 
-    def take(self, field: str, kind, what: str):
+    def take(self, field: str, kind: type | tuple[type, ...], what: str) -> Any:
         if field not in self.fields:
             raise self.error(field, f'is missing; the record has {sorted(self.fields)}')
         value = self.fields[field]
@@ -88,45 +83,12 @@ class _Row:
         return tuple(values)
 
 
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding='utf-8')
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
-
-
 def _object(path: str) -> _Row:
-    try:
-        return _Row(path, 'of the whole file', json.loads(_text(path)))
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}') from error
+    return _Row(path, 'of the whole file', read_json(path))
 
 
 def _array(path: str) -> Iterator[_Row]:
-    """Objects of a JSON array, parsed one at a time: of a file of millions only the text is held as a whole."""
-    text, decode = _text(path), json.JSONDecoder().raw_decode
-
-    def skip_blank(at: int) -> int:
-        return _BLANK.match(text, at).end()
-
-    at, mark = skip_blank(0), '['
-    for row in count():
-        if text[at : at + 1] != mark:
-            raise ValueError(f'{path}: {text[at : at + 20]!r} before record {row}, where a JSON array has {mark!r}')
-        at = skip_blank(at + 1)
-        if row == 0 and text[at : at + 1] == ']':
-            break
-        try:
-            value, at = decode(text, at)
-        except json.JSONDecodeError as error:
-            raise ValueError(f'{path}:{error.lineno}: broken JSON in record {row}: {error.msg}') from error
-        yield _Row(path, row, value)
-        at, mark = skip_blank(at), ','
-        if text[at : at + 1] == ']':
-            break
-    rest = text[skip_blank(at + 1) :]
-    if rest:
-        raise ValueError(f'{path}: {rest[:20]!r} after the end of the JSON array')
+    return (_Row(path, row, value) for row, value in enumerate(iter_json_array(path)))
 
 
 def _format(path: str, file_name: str, **names) -> str:
@@ -293,7 +255,7 @@ def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
             yield CaptionRecord(row, (record.text('video_id') + suffix,), (record.caption('sentence'),))
 
 
-READERS = dict(
+READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
     albef=read_albef,
     aro=read_aro,
     karpathy=read_karpathy,
@@ -313,7 +275,12 @@ def read_captions(path: str, type: str, **settings) -> Iterator[CaptionRecord]:
         path: The file, or SugarCrepe's folder.
         type: Name of the format, a key of ``READERS``.
         **settings: As of that format's reader.
+
+    Raises:
+        ValueError: There is no such format, a setting is wrong, or a record breaks the format.
+        FileNotFoundError: There is no such file.
     """
     if type not in READERS:
         raise ValueError(f'reader {type!r} is unknown; choose one of {sorted(READERS)}')
+    check_exists(path)
     return READERS[type](path, **settings)

@@ -1,7 +1,10 @@
 """The conventions of one DGM⁴ annotation record, and every way a record can break them."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ['IMAGE_TYPES', 'TEXT_TYPES', 'ClassMap', 'Problem', 'RecordFormat', 'dgm4_class_map', 'record_problems']
 
 ClassMap = dict[str, tuple[str, str]]
 
@@ -26,28 +29,40 @@ class Problem(NamedTuple):
     message: str
 
 
-class RecordFormat(NamedTuple):
+@dataclass(frozen=True)
+class RecordFormat:
     """How a data set of the DGM⁴ family writes its records; each part is a setting, not code.
 
-    Attributes:
+    Args:
         class_map: ``fake_cls`` → (image type, text type), ``'real'`` for an untouched modality.
         box_field: Field of the manipulated region, or None if the set has none.
         word_field: Field of the manipulated word positions, or None if the set has none.
         check_agreement: Require a box exactly for image types and positions exactly for text types. Off for sets
             whose class map folds some types into ``real``.
+        image_types: Image types, the real one first; their order numbers the classes. Defaults to ``'real'`` and those
+            of the class map in order of first appearance, which for DGM⁴ are ``IMAGE_TYPES``.
+        text_types: Likewise for the text.
     """
 
     class_map: ClassMap
     box_field: str | None = 'fake_image_box'
     word_field: str | None = 'fake_text_pos'
     check_agreement: bool = True
+    image_types: tuple[str, ...] = ()
+    text_types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for side, name in enumerate(('image_types', 'text_types')):
+            if not getattr(self, name):
+                types = dict.fromkeys(('real', *(pair[side] for pair in self.class_map.values())))
+                object.__setattr__(self, name, tuple(types))
 
 
-def _is_int(value) -> bool:
+def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _box_problem(box, size: tuple[int, int] | None) -> tuple[str, str] | None:
+def _box_problem(box: Any, size: tuple[int, int] | None) -> tuple[str, str] | None:
     if not isinstance(box, (list, tuple)) or len(box) not in (0, 4):
         return 'bad box', f'{box!r} must be [] or [x1, y1, x2, y2]'
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in box):
@@ -61,7 +76,7 @@ def _box_problem(box, size: tuple[int, int] | None) -> tuple[str, str] | None:
     return None
 
 
-def record_problems(record, fmt: RecordFormat, size: tuple[int, int] | None = None) -> Iterator[Problem]:
+def record_problems(record: Any, fmt: RecordFormat, size: tuple[int, int] | None = None) -> Iterator[Problem]:
     """Yield every broken convention of one record.
 
     Args:
@@ -87,7 +102,7 @@ def record_problems(record, fmt: RecordFormat, size: tuple[int, int] | None = No
         if types is None:
             yield Problem('unknown class', 'fake_cls', f'{name!r} is unknown; known are {sorted(fmt.class_map)}')
 
-    if fmt.box_field in record:
+    if fmt.box_field is not None and fmt.box_field in record:
         box = record[fmt.box_field]
         found = _box_problem(box, size)
         if found:
@@ -98,14 +113,14 @@ def record_problems(record, fmt: RecordFormat, size: tuple[int, int] | None = No
                 'class and box disagree', fmt.box_field, f'{record["fake_cls"]!r} needs {expected}, got {box}'
             )
 
-    if fmt.word_field in record:
+    if fmt.word_field is not None and fmt.word_field in record:
         positions = record[fmt.word_field]
         if not isinstance(positions, (list, tuple)) or not all(_is_int(p) for p in positions):
             yield Problem('bad word position', fmt.word_field, f'{positions!r} must be a list of integers')
             return
         n = len(record['text'].split()) if isinstance(record.get('text'), str) else None
-        bad = [p for p in positions if n is not None and not 0 <= p < n]
-        if bad:
+        bad = [] if n is None else [p for p in positions if not 0 <= p < n]
+        if n is not None and bad:
             yield Problem('word position out of range', fmt.word_field, f'{bad} must lie in 0..{n - 1}: {n} words')
         if types and fmt.check_agreement and bool(positions) != (types[1] != 'real'):
             expected = 'no position' if types[1] == 'real' else 'at least one position'

@@ -1,4 +1,4 @@
-"""The one reader, and the one writer, of JSON files. Errors name the file, the line and the column."""
+"""The one reader, and the one writer, of JSON files. Errors name the file, the line and, of broken JSON, the column."""
 
 import json
 import re
@@ -7,7 +7,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-__all__ = ['iter_json_array', 'parse_json', 'read_json', 'read_json_object', 'read_text', 'write_json']
+__all__ = [
+    'iter_json_array',
+    'iter_json_lines',
+    'parse_json',
+    'read_json',
+    'read_json_object',
+    'read_text',
+    'write_json',
+]
 
 _BLANK = re.compile(r'\s*')
 
@@ -17,12 +25,18 @@ def read_text(path: str | Path) -> str:
 
     Raises:
         ValueError: It is not UTF-8.
-        OSError: It cannot be read.
+        OSError: There is none, or it cannot be read.
     """
     try:
         return Path(path).read_text(encoding='utf-8')
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: no such file') from error
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+
+
+def _fault(error: json.JSONDecodeError, part: str = '') -> str:
+    return f'broken JSON{part} at column {error.colno}: {error.msg}'
 
 
 def parse_json(text: str, where: str | Path, line: int | None = None) -> Any:
@@ -39,7 +53,7 @@ def parse_json(text: str, where: str | Path, line: int | None = None) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f'{where}:{line or error.lineno}: broken JSON at column {error.colno}: {error.msg}') from error
+        raise ValueError(f'{where}:{line or error.lineno}: {_fault(error)}') from error
 
 
 def read_json(path: str | Path) -> Any:
@@ -55,6 +69,25 @@ def read_json_object(path: str | Path) -> dict:
     return content
 
 
+def iter_json_lines(text: str) -> Iterator[tuple[int, Any]]:
+    """Parse one JSON value a line; empty lines are passed over.
+
+    Args:
+        text: What to parse.
+
+    Yields:
+        Each line's number, from 1, and its value. In place of a broken one stands a ValueError that says what is wrong
+        with it but not where, so that a reader can tell of all broken lines at once.
+    """
+    # Split at '\n' only: str.splitlines also cuts at characters that a JSON string may hold.
+    for number, line in enumerate(text.split('\n'), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except json.JSONDecodeError as error:
+                yield number, ValueError(_fault(error))
+
+
 def iter_json_array(path: str | Path) -> Iterator[Any]:
     """Parse the values of a JSON array one at a time: of a file of millions only the text is held as a whole.
 
@@ -66,24 +99,29 @@ def iter_json_array(path: str | Path) -> Iterator[Any]:
     def skip_blank(at: int) -> int:
         return _BLANK.match(text, at).end()  # type: ignore[union-attr]  # matches anything
 
+    def place(at: int) -> str:
+        line = text.count('\n', 0, at) + 1
+        return f'{path}:{line}'
+
     at, mark = skip_blank(0), '['
     for row in count():
         if text[at : at + 1] != mark:
-            raise ValueError(f'{path}: {text[at : at + 20]!r} before record {row}, where a JSON array has {mark!r}')
+            found = f'{text[at : at + 20]!r} before record {row}'
+            raise ValueError(f'{place(at)}: {found}, where a JSON array has {mark!r}')
         at = skip_blank(at + 1)
         if row == 0 and text[at : at + 1] == ']':
             break
         try:
             value, at = decode(text, at)
         except json.JSONDecodeError as error:
-            raise ValueError(f'{path}:{error.lineno}: broken JSON in record {row}: {error.msg}') from error
+            raise ValueError(f'{path}:{error.lineno}: {_fault(error, f" in record {row}")}') from error
         yield value
         at, mark = skip_blank(at), ','
         if text[at : at + 1] == ']':
             break
-    rest = text[skip_blank(at + 1) :]
-    if rest:
-        raise ValueError(f'{path}: {rest[:20]!r} after the end of the JSON array')
+    rest = skip_blank(at + 1)
+    if rest < len(text):
+        raise ValueError(f'{place(rest)}: {text[rest : rest + 20]!r} after the end of the JSON array')
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -34,7 +34,7 @@ class PackedRecords(Sequence):
         if isinstance(index, slice):
             return PackedRecords(self[i] for i in range(*index.indices(len(self))))
         index = range(len(self))[index]  # counts from the end, and refuses what lies beyond
-        return marshal.loads(self._data[self._ends[index] : self._ends[index + 1]])
+        return marshal.loads(self._data[self._ends[index] : self._ends[index + 1]].data)
 
     @property
     def nbytes(self) -> int:

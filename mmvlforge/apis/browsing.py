@@ -1,24 +1,20 @@
 """Draw what the model is fed: pictures after augmentation, sub-word tokens, and the labels of both.
 
-Usage: python tools/analysis/browse_dataset.py CONFIG --out DIR [--split train|val|test] [--num N]
-
 A caption is the token sequence: special tokens are grey, '##' opens a token that continues a word. With manipulation
 labels, the box is the training target, drawn back onto the transformed picture, and a red underline is a token labelled
 manipulated. A group of pictures and captions is drawn whole.
 """
 
-import argparse
-import sys
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from mmvlforge.datasets.nested_datasets import caption_tokenizer
+from mmvlforge.apis.loading import load_config
+from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture
@@ -33,22 +29,57 @@ from mmvlforge.visualization.drawing import (
     wrap,
 )
 
+__all__ = ['browse', 'fed_group', 'fed_picture', 'fed_sample']
+
 MIN_WIDTH = 480
 SIZE = 16
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description='Draw what the model is fed')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--out', required=True, help='folder for the pictures')
-    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: %(default)s')
-    parser.add_argument('--num', type=int, default=16, help='how many items, from the first on (default: %(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
-    args = parser.parse_args(argv)
-    if args.num < 1:
-        parser.error(f'--num must be at least 1, got {args.num}')
-    return args
+def browse(
+    config: str, out: str | Path, split: str = 'train', num: int = 16, cfg_options: dict | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Draw items of a data set, one PNG each.
+
+    Args:
+        config: Config file, or the name of one of ours.
+        out: Folder for the pictures; made if need be.
+        split: Whose loader: ``'train'``, ``'val'`` or ``'test'``.
+        num: How many items, from the first on.
+        cfg_options: Settings over the config.
+
+    Yields:
+        Each file, and what it shows.
+
+    Raises:
+        ValueError: The config has no such loader, or no tokenizer in its pipeline.
+    """
+    cfg = load_config(config, cfg_options)
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(f'{config}: has no {split}_dataloader')
+    dataset = DATASETS.build(loader['dataset'])
+    tokenizer = pipeline_tokenizer(dataset)
+    if tokenizer is None:
+        raise ValueError(f'{config}: the pipeline of {split}_dataloader has no tokenizer')
+    visualizer = ManipulationVisualizer(name='browse', min_width=MIN_WIDTH)
+    visualizer.dataset_meta = getattr(dataset, 'metainfo', None)
+    streamed = isinstance(dataset, IterableDataset)
+    for item in islice(dataset if streamed else (dataset[i] for i in range(len(dataset))), num):
+        inputs, source = item['inputs'], item['data_samples'].metainfo
+        if 'captions' in source:  # a group
+            drawn = fed_group(item, tokenizer)
+            path = source['img_paths'][0]
+            told = f'{len(inputs.get("image", ()))} pictures, {len(inputs["input_ids"])} captions'
+        else:
+            picture = fed_picture(item)
+            drawn = visualizer.draw(picture, fed_sample(item, picture, tokenizer))
+            path = source.get('img_path', 'text')
+            height, width = picture.shape[:2]
+            flip = ', flipped' if source.get('flip') else ''
+            told = f'{width}x{height} pixels{flip}, {len(inputs["input_ids"])} tokens'
+        out_file = Path(out, f'{source["index"]:06d}_{Path(path).stem}.png')
+        save_picture(drawn, str(out_file))
+        yield out_file, told
 
 
 def as_picture(image: Tensor) -> np.ndarray:
@@ -108,44 +139,3 @@ def fed_sample(item: dict, picture: np.ndarray, tokenizer) -> VLDataSample:
         height, width = picture.shape[:2]
         sample.gt_box = targets['box'].new_tensor(corners * [width, height, width, height])
     return sample
-
-
-def run(args: argparse.Namespace) -> None:
-    """Build the data set, take items, draw them."""
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmvlforge'))
-    loader = cfg.get(f'{args.split}_dataloader')
-    if not loader:
-        raise ValueError(f'{args.config}: has no {args.split}_dataloader')
-    dataset = DATASETS.build(loader['dataset'])
-    tokenizer = caption_tokenizer(dataset)
-    visualizer = ManipulationVisualizer(name='browse_dataset', min_width=MIN_WIDTH)
-    visualizer.dataset_meta = getattr(dataset, 'metainfo', None)
-    streamed = isinstance(dataset, IterableDataset)
-    for item in islice(dataset if streamed else (dataset[i] for i in range(len(dataset))), args.num):
-        inputs, source = item['inputs'], item['data_samples'].metainfo
-        if tokenizer:
-            drawn = fed_group(item, tokenizer)
-            path = source['img_paths'][0]
-            told = f'{len(inputs.get("image", ()))} pictures, {len(inputs["input_ids"])} captions'
-        else:
-            picture = fed_picture(item)
-            drawn = visualizer.draw(picture, fed_sample(item, picture, dataset.tokenizer.tokenizer))
-            path = source.get('img_path', 'text')
-            height, width = picture.shape[:2]
-            flip = ', flipped' if source.get('flip') else ''
-            told = f'{width}x{height} pixels{flip}, {len(inputs["input_ids"])} tokens'
-        out_file = Path(args.out, f'{source["index"]:06d}_{Path(path).stem}.png')
-        save_picture(drawn, str(out_file))
-        print(f'{out_file}: {told}')
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    return run_command(run, parse_args(argv))
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -1,111 +1,107 @@
-"""Ask a trained manipulation detector about one picture and its caption: faked, how, where, which words?
+"""Is a picture with its caption faked, how, where in the picture, and which words?"""
 
-Usage: python tools/analysis/check_pair.py CONFIG CHECKPOINT PICTURE 'the caption' [--draw FILE.png] [--out FILE.json]
+import numpy as np
 
-A score is what the model learnt from its training set; on pictures and captions of another kind it can be wrong with
-confidence.
-"""
-
-import argparse
-import sys
-
-import torch
-from mmengine.config import Config
-from mmengine.model import BaseModel
-
-from mmvlforge.annotations.json_files import write_json
-from mmvlforge.apis.loading import add_model_arguments, load_trained
+from mmvlforge.apis.inferencer import ForgeInferencer, Item
+from mmvlforge.apis.inputs import Picture, Query
 from mmvlforge.datasets import DGM4Dataset
-from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.registry import DATASETS
+from mmvlforge.datasets.transforms import LoadImage
 from mmvlforge.structures import VLDataSample
-from mmvlforge.visualization import ManipulationVisualizer, load_picture
-from mmvlforge.visualization.drawing import save_picture
+from mmvlforge.visualization import ManipulationVisualizer, blank_picture
+
+__all__ = ['ManipulationInferencer']
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description='Is a picture with its caption faked, how, where, which words?')
-    add_model_arguments(parser)
-    parser.add_argument('picture', help='picture file')
-    parser.add_argument('caption', help='its caption, in quotes')
-    parser.add_argument('--draw', metavar='FILE', help='draw the answer, the format told by the ending')
-    parser.add_argument('--out', metavar='FILE.json', help='write the answer')
-    args = parser.parse_args(argv)
-    if not args.caption.strip():
-        parser.error('the caption is empty')
-    return args
+class ManipulationInferencer(ForgeInferencer):
+    """Ask a trained manipulation detector about pictures with captions.
 
+    A score is what the model learnt from its training set; on pictures and captions of another kind it can be wrong
+    with confidence. A picture or a caption alone is read where the model can do with it: an empty caption, or a plain
+    grey picture, stands for the other, and what then has no meaning is None and named in ``warnings``.
 
-def build_dataset(cfg: Config, config: str) -> DGM4Dataset:
-    """The test set of a config, for its tokenizer, pipeline and class names; its files are not read."""
-    dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
-    if not isinstance(dataset, DGM4Dataset):
-        raise ValueError(f'{config}: its test set is a {type(dataset).__name__}, must be one of manipulation detection')
-    return dataset
-
-
-@torch.no_grad()
-def predict(model: BaseModel, dataset: DGM4Dataset, picture: str, caption: str) -> VLDataSample:
-    """The model's answer.
+    A result is a dict of the form ``mmvlforge.check/1``: ``verdict``, ``fake_score`` (P(fake)), ``types`` (probability
+    of each manipulation), ``box`` (xyxy pixels of the picture as a person sees it, or None), ``words`` with
+    ``fake_score`` and ``marked``, ``unread_words``, ``warnings``, ``model``. ``threshold``, ``inconclusive_band``,
+    ``stability`` and ``provenance`` are None until a model carries a calibration and the checks exist.
 
     Args:
-        model: A ManipulationDetector.
-        dataset: From :func:`build_dataset`.
-        picture: File.
-        caption: Its words.
-
-    Raises:
-        ValueError: The picture is missing or damaged.
+        model: See :class:`mmvlforge.apis.inferencer.ForgeInferencer`, as all others.
     """
-    unknown = dict(fake_cls='', image_type=0, text_type=0, box=None, fake_words=None)
-    pair = dataset.tokenizer(dict(index=0, img_path=picture, text=caption, **unknown))
-    return model.test_step(vl_collate([dataset.pipeline(pair)]))[0]
 
+    schema = 'mmvlforge.check/1'
 
-def answer(sample: VLDataSample, dataset: DGM4Dataset) -> dict:
-    """What a sample's predictions say, in plain values.
+    def check_kind(self) -> None:
+        """Raise ValueError if the config is none of manipulation detection."""
+        if not isinstance(self.dataset, DGM4Dataset):
+            raise ValueError(
+                f'{self.trained.config}: its test set is a {type(self.dataset).__name__}, '
+                'must be one of manipulation detection'
+            )
+        transforms = self.dataset.pipeline.transforms
+        self.reads_pictures = any(isinstance(transform, LoadImage) for transform in transforms)
 
-    Returns:
-        ``fake`` (P), ``types`` (P of each), ``box`` (xyxy pixels of the stored picture, or None), ``words`` held for
-        manipulated and ``positions`` of them in ``text.split()``.
-    """
-    names = [*dataset.image_types[1:], *dataset.text_types[1:]]
-    positions = sorted({word for word, fake in zip(sample.word_ids, sample.pred_tokens.tolist()) if fake == 1})
-    box = sample.get('pred_box')
-    words = sample.text.split()
-    return dict(
-        fake=sample.pred_fake_score,
-        types=dict(zip(names, sample.pred_type_scores.float().sigmoid().tolist())),
-        box=None if box is None else [round(value, 1) for value in box.tolist()],
-        words=[words[position] for position in positions],
-        positions=positions,
-    )
+    def prepare(self, query: Query) -> Item:
+        """Make a query ready; see the base class."""
+        if query.image is None and not self.reads_pictures:
+            picture = shown = None
+        elif query.image is None:
+            picture, shown = None, Picture(np.full((64, 64, 3), 128, np.uint8))
+        else:
+            picture = shown = Picture(query.image)
+        unknown = dict(fake_cls='', image_type=0, text_type=0, box=None, fake_words=None)
+        fields = dict(index=0, img_path=query.image_name or '', text=query.caption or '', **unknown)
+        return self.pack(query, fields, shown)._replace(picture=picture)
 
+    def result(self, item: Item, sample: VLDataSample) -> dict:
+        """The answer in plain values."""
+        query = item.query
+        image_types, text_types = (names[1:] for names in (self.dataset.image_types, self.dataset.text_types))
+        probabilities = dict(zip([*image_types, *text_types], sample.pred_type_scores.float().sigmoid().tolist()))
+        sees, reads = query.image is not None and self.reads_pictures, query.caption is not None
+        not_judged = [*([] if sees else [*image_types, 'place']), *([] if reads else [*text_types, 'words'])]
+        whole = reads and (sees or not self.reads_pictures)
+        warnings = ['not calibrated: scores are raw']
+        if not_judged:
+            no_picture = 'no picture' if self.reads_pictures else 'a model that reads no pictures'
+            why = [*([] if reads else ['no caption']), *([] if sees else [no_picture])]
+            what = [*([] if whole else ['verdict']), *(name.replace('_', ' ') for name in not_judged)]
+            warnings.append(f'{" and ".join(why)}: not judged are {", ".join(what)}')
+        return dict(
+            self.head(query, item.picture),
+            verdict=('fake' if sample.pred_fake_score > 0.5 else 'real') if whole else None,
+            fake_score=sample.pred_fake_score if whole else None,
+            calibrated=False,
+            threshold=None,
+            inconclusive_band=None,
+            types={name: None if name in not_judged else value for name, value in probabilities.items()},
+            box=self._box(sample) if sees else None,
+            words=self._words(item, sample),
+            unread_words=item.unread_words,
+            stability=None,
+            provenance=None,
+            warnings=[*warnings, *self.word_warnings(item)],
+            model=self.trained.describe(),
+        )
 
-def run(args: argparse.Namespace) -> None:
-    """Load, ask, print, and draw if asked."""
-    cfg, model = load_trained(args.config, args.checkpoint, args.cfg_options)
-    dataset = build_dataset(cfg, args.config)
-    sample = predict(model, dataset, args.picture, args.caption)
-    found = answer(sample, dataset)
-    print(f'{"fake" if found["fake"] > 0.5 else "real"}, P(fake) = {found["fake"]:.3f}')
-    for name, probability in found['types'].items():
-        print(f'  {name.replace("_", " "):16} {probability:.3f}')
-    print(f'manipulated region: {found["box"] or "none"} (x1, y1, x2, y2 in pixels)')
-    print(f'manipulated words: {" ".join(found["words"]) or "none"}')
-    if args.out:
-        write_json(args.out, found)
-    if args.draw:
-        visualizer = ManipulationVisualizer(name='check_pair')
-        visualizer.dataset_meta = dataset.metainfo
-        save_picture(visualizer.draw(load_picture(args.picture), sample, draw_gt=False), args.draw)
+    @staticmethod
+    def _box(sample: VLDataSample) -> list[float] | None:
+        box = sample.get('pred_box')
+        return None if box is None else [round(value, 1) for value in box.tolist()]
 
+    @staticmethod
+    def _words(item: Item, sample: VLDataSample) -> list[dict]:
+        """Each word with the largest score of its tokens; None beyond the limit of tokens."""
+        scores: dict[int, float] = {}
+        marked = set()
+        for word, score, fake in zip(item.word_ids, sample.pred_token_scores.tolist(), sample.pred_tokens.tolist()):
+            scores[word] = max(score, scores.get(word, 0.0))
+            if fake == 1:
+                marked.add(word)
+        return [dict(word=word, fake_score=scores.get(i), marked=i in marked) for i, word in enumerate(item.words)]
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    return run_command(run, parse_args(argv))
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    def draw(self, item: Item, sample: VLDataSample) -> np.ndarray:
+        """The picture with the predicted box, the caption with the words held for manipulated, and the scores."""
+        visualizer = ManipulationVisualizer(name='check')
+        visualizer.dataset_meta = self.dataset.metainfo
+        image = item.picture.rgb() if item.picture else blank_picture()
+        return visualizer.draw(image, sample, draw_gt=False)

@@ -1,54 +1,37 @@
-"""Pictures of a retrieval model's work on its test set, or on a user's own pair.
+"""Pictures of a retrieval model's work on its test set.
 
 What is drawn: captions proofread (Fig. 5 of the ViLEM paper), where the model looks for each word (Fig. 3), what it
 finds for a query, and how similar matching and other pairs are (Fig. 4).
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from mmvlforge.apis.retrieval import Features, TrainedRetriever
 from mmvlforge.evaluation.retrieval import retrieval_ranks
 from mmvlforge.evaluation.similarity import similarity_distribution
 from mmvlforge.models.word_patch_maps import word_patch_maps
-from mmvlforge.structures import VLInputs
+from mmvlforge.structures import VLDataSample, VLInputs
 from mmvlforge.visualization import load_picture
-from mmvlforge.visualization.drawing import save_picture
-from mmvlforge.visualization.proofread_caption import ProofreadToken, draw_proofread_caption
+from mmvlforge.visualization.drawing import Drawn
+from mmvlforge.visualization.proofread_caption import ProofreadToken, count_outcomes, draw_proofread_caption
 from mmvlforge.visualization.retrieval_gallery import Answer, draw_found_captions, draw_found_pictures
 from mmvlforge.visualization.similarity_chart import draw_similarities
 from mmvlforge.visualization.word_patch_picture import draw_word_patch_maps
 
 __all__ = [
-    'Drawn',
     'draw_gallery',
-    'draw_own_proofread',
+    'draw_overview',
     'draw_proofread',
     'draw_similarity_chart',
     'draw_word_maps',
     'measure_similarities',
     'read_caption',
     'spread',
-    'write_drawn',
 ]
-
-
-class Drawn(NamedTuple):
-    """A finished picture.
-
-    Attributes:
-        name: Of its file, without ending.
-        picture: RGB, uint8 ``(H, W, 3)``.
-        alt: What it shows, in words.
-        note: What is to be said under it.
-    """
-
-    name: str
-    picture: np.ndarray
-    alt: str
-    note: str
 
 
 def spread(num: int, total: int) -> list[int]:
@@ -56,16 +39,17 @@ def spread(num: int, total: int) -> list[int]:
     return np.linspace(0, total - 1, min(num, total)).round().astype(int).tolist()
 
 
-def write_drawn(pictures: list[Drawn], folder: str) -> None:
-    """Write PNG files and say so."""
-    for drawn in pictures:
-        path = Path(folder, f'{drawn.name}.png')
-        save_picture(drawn.picture, str(path))
-        print(f'{path}: {drawn.alt}')
+def _pair(inputs: VLInputs, row: int) -> VLInputs:
+    """A picture and one of its captions."""
+    return VLInputs(inputs.images, *(part[row : row + 1] for part in inputs[1:]))
+
+
+def _name(sample: VLDataSample) -> str:
+    return f'{sample.index:06d}_{Path(sample.img_paths[0]).stem}'
 
 
 def read_caption(
-    trained: TrainedRetriever, inputs: VLInputs, path: str | None, originals: list[str] | None = None
+    trained: TrainedRetriever, inputs: VLInputs, path: str | None, originals: Sequence[str]
 ) -> list[ProofreadToken]:
     """Proofread one picture's caption; the top-3 corrections of each token.
 
@@ -73,7 +57,7 @@ def read_caption(
         trained: A ViLEM with both heads.
         inputs: One picture and one caption.
         path: Path of the model; None for its first.
-        originals: The word tokens before an edition, where they are known.
+        originals: The word tokens before the edition.
     """
     readings = trained.model.proofread(inputs, topk=3)
     path = path or next(iter(readings), None)
@@ -87,23 +71,21 @@ def read_caption(
     return [
         ProofreadToken(text, wrong, list(zip(words, scores)), original)
         for text, wrong, words, scores, original in zip(
-            tokens, reading.wrong[0][mask].tolist(), names, reading.scores[0][mask].tolist(), originals or tokens
+            tokens, reading.wrong[0][mask].tolist(), names, reading.scores[0][mask].tolist(), originals
         )
     ]
 
 
-def draw_own_proofread(
-    trained: TrainedRetriever, image: str, caption: str, path: str | None, threshold: float
-) -> Drawn:
-    """Proofread a user's pair."""
-    trained.need('proofread')
-    inputs, _ = trained.prepare([trained.pair(image, caption)])
-    tokens = [token._replace(original=None) for token in read_caption(trained, inputs, path)]
-    return Drawn(Path(image).stem, draw_proofread_caption(load_picture(image), tokens, threshold), caption, '')
-
-
+@torch.no_grad()
 def draw_proofread(trained: TrainedRetriever, num: int, path: str | None = None, threshold: float = 0.5) -> list[Drawn]:
-    """Edit and proofread captions of the test set."""
+    """Edit captions of the test set as for ``ProofreadingMetric``, and proofread them.
+
+    Args:
+        trained: A ViLEM with both heads.
+        num: Test images; of each it is the first caption with an edit.
+        path: Path of the model; None for its first.
+        threshold: P(wrong) above which a token is held for wrong.
+    """
     trained.need('proofread')
     pictures = []
     for place in spread(num, len(trained.dataset)):
@@ -111,34 +93,43 @@ def draw_proofread(trained: TrainedRetriever, num: int, path: str | None = None,
         trained.check_drawable(samples)
         edited = trained.model.edit_groups(inputs, samples, trained.model.proofread_seed or 0)
         row = int((edited != inputs.input_ids).any(dim=1).int().argmax())  # the first caption where none is edited
-        one = VLInputs(inputs.images, *(part[row : row + 1] for part in inputs[1:]))
-        wrong = one._replace(input_ids=edited[row : row + 1])
-        tokens = read_caption(trained, wrong, path, trained.tokens(one, 0))
-        image = samples[0].img_paths[0]
-        found = sum(token.edited and token.wrong > threshold for token in tokens)
-        fixed = sum(token.edited and token.candidates[0][0] == token.original for token in tokens)
-        note = f'{sum(token.edited for token in tokens)} edited, {found} found, {fixed} put right'
-        name = f'{samples[0].index:06d}_{Path(image).stem}'
+        kept = _pair(inputs, row)
+        changed = kept._replace(input_ids=edited[row : row + 1])
+        tokens = read_caption(trained, changed, path, trained.tokens(kept, 0))
+        drawn = draw_proofread_caption(load_picture(samples[0].img_paths[0]), tokens, threshold)
         caption = ' '.join(token.text for token in tokens)
-        pictures.append(Drawn(name, draw_proofread_caption(load_picture(image), tokens, threshold), caption, note))
+        pictures.append(Drawn(_name(samples[0]), drawn, caption, count_outcomes(tokens, threshold)))
     return pictures
 
 
 def draw_word_maps(trained: TrainedRetriever, item: dict, path: str = 'local', layer: int | None = None) -> Drawn:
-    """The maps of an item's first caption."""
+    """The maps of an item's first caption.
+
+    Args:
+        trained: A ViLEM with a detection_head.
+        item: One picture with its captions, of the data set or from :meth:`TrainedRetriever.pair`.
+        path: A path with a cross-attention.
+        layer: Text layer whose attention is read, from 0; None for all.
+    """
     trained.need('proofread')
     inputs, samples = trained.prepare([item])
-    one = VLInputs(inputs.images[:1], *(part[:1] for part in inputs[1:]))
+    one = _pair(inputs, 0)
     maps = word_patch_maps(trained.model, one, path, layer).cpu().numpy()
-    image, words = samples[0].img_paths[0], trained.tokens(one, 0)
-    name = f'{samples[0].index:06d}_{Path(image).stem}'
-    return Drawn(name, draw_word_patch_maps(load_picture(image), words, maps), ' '.join(words), samples[0].captions[0])
+    words = trained.tokens(one, 0)
+    drawn = draw_word_patch_maps(load_picture(samples[0].img_paths[0]), words, maps)
+    return Drawn(_name(samples[0]), drawn, ' '.join(words), samples[0].captions[0])
 
 
-def draw_gallery(features: Features, num: int, topk: int = 5) -> list[Drawn]:
-    """Galleries both ways, ``num`` each."""
+def draw_gallery(features: Features, num: int, topk: int = 5) -> dict[str, list[Drawn]]:
+    """What is found for ``num`` queries each way: ``found_pictures`` and ``found_captions``.
+
+    Args:
+        features: The test set's.
+        num: Queries each way, at equal distances in the set.
+        topk: Answers to each.
+    """
     i2t, t2i = retrieval_ranks(features.image, features.text, features.owner)
-    pictures = []
+    pictures, captions = [], []
     for query in spread(num, len(features.text)):
         scores = features.image @ features.text[query]
         answers = [
@@ -156,8 +147,8 @@ def draw_gallery(features: Features, num: int, topk: int = 5) -> list[Drawn]:
         ]
         path = features.paths[query]
         drawn = draw_found_captions(load_picture(path), answers, int(i2t[query]) + 1)
-        pictures.append(Drawn(f'i2t_{query:06d}', drawn, Path(path).name, ''))
-    return pictures
+        captions.append(Drawn(f'i2t_{query:06d}', drawn, Path(path).name, ''))
+    return dict(found_pictures=pictures, found_captions=captions)
 
 
 def measure_similarities(features: Features) -> dict:
@@ -165,7 +156,7 @@ def measure_similarities(features: Features) -> dict:
     return similarity_distribution(features.image, features.text, features.owner)
 
 
-def draw_similarity_chart(models: dict) -> Drawn:
+def draw_similarity_chart(models: Mapping[str, dict]) -> Drawn:
     """The chart of one or several models, by name."""
     parts = [
         f'{name}: positive {found["positive"]["mean"]:.2f}, negative {found["negative"]["mean"]:.2f}, '
@@ -173,3 +164,24 @@ def draw_similarity_chart(models: dict) -> Drawn:
         for name, found in models.items()
     ]
     return Drawn('similarity', draw_similarities(models), '; '.join(parts), 'means; ± is the standard deviation')
+
+
+def draw_overview(trained: TrainedRetriever, features: Features, num: int) -> dict[str, list[Drawn]]:
+    """What a report shows of a model, by kind; a kind that the model has no part for is left out.
+
+    Args:
+        trained: The model and its test set.
+        features: The test set's.
+        num: Pictures of each kind.
+    """
+    model = trained.model
+    detects, corrects = (getattr(model, f'{head}_head', None) is not None for head in ('detection', 'correction'))
+    paths = getattr(model, 'paths', {})
+    drawn = {}
+    if paths and detects and corrects:
+        drawn['proofreading'] = draw_proofread(trained, num)
+    if 'local' in paths and detects:
+        places = spread(max(num // 2, 1), len(trained.dataset))
+        drawn['word_maps'] = [draw_word_maps(trained, trained.dataset[place]) for place in places]
+    drawn['similarity'] = [draw_similarity_chart({'this model': measure_similarities(features)})]
+    return {**drawn, **draw_gallery(features, num, topk=7)}  # as many as fill a page's width

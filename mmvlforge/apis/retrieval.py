@@ -1,19 +1,25 @@
-"""What the tools that draw a retrieval model's work share: the model beside its test set."""
+"""A dual encoder at work: pictures and captions to vectors, and a trained model beside its test set."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.runner import Runner
 
+from mmvlforge.annotations import clean_caption
+from mmvlforge.apis.inferencer import ForgeInferencer, Item
+from mmvlforge.apis.inputs import Picture, Query
 from mmvlforge.apis.loading import load_trained
+from mmvlforge.datasets import RetrievalDataset
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.datasets.nested_datasets import caption_tokenizer
+from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.structures import VLDataSample, VLInputs
+from mmvlforge.visualization import blank_picture
+from mmvlforge.visualization.drawing import FAINT, Word, captioned_picture
 
-__all__ = ['Features', 'TrainedRetriever']
+__all__ = ['Features', 'RetrievalInferencer', 'TrainedRetriever']
 
 
 class Features(NamedTuple):
@@ -48,12 +54,14 @@ class TrainedRetriever:
 
     def __init__(self, config: str, checkpoint: str, cfg_options: dict) -> None:
         self.config = config
-        self.cfg, self.model = load_trained(config, checkpoint, cfg_options)
+        self.trained = load_trained(config, checkpoint, cfg_options)
+        self.cfg, self.model = self.trained.cfg, self.trained.model
         self.loader = Runner.build_dataloader(self.cfg.test_dataloader)
         self.dataset = self.loader.dataset
-        self.tokenizer = caption_tokenizer(self.dataset)
-        if self.tokenizer is None:
+        tokenizer = pipeline_tokenizer(self.dataset)
+        if tokenizer is None:
             raise ValueError(f'{config}: the test pipeline has no CaptionTokenizer')
+        self.tokenizer = tokenizer
 
     def need(self, method: str) -> None:
         """Raise ValueError if the model cannot do something."""
@@ -108,3 +116,113 @@ class TrainedRetriever:
             [sample.img_paths[0] for sample in samples],
             [caption for sample in samples for caption in sample.captions],
         )
+
+
+class PairInferencer(ForgeInferencer):
+    """What inferencers of retrieval models share: their pipelines read groups of pictures and captions."""
+
+    def check_kind(self) -> None:
+        """Raise ValueError if the config is none of retrieval."""
+        if not isinstance(self.dataset, RetrievalDataset):
+            raise ValueError(
+                f'{self.trained.config}: its test set is a {type(self.dataset).__name__}, must be one of retrieval'
+            )
+
+    def split(self, caption: str) -> list[str]:
+        """The words of a caption, cleaned as the training set's were, before any limit."""
+        return clean_caption(caption, len(caption)).split()
+
+    def prepare(self, query: Query) -> Item:
+        """Make a query ready; see the base class."""
+        picture = None if query.image is None else Picture(query.image)
+        if query.caption is not None and not self.split(query.caption):
+            raise ValueError(f'caption {query.caption!r:.60}: has no word in it')
+        # Without a caption one is made up, to go the same way; nobody looks at what comes of it.
+        fields = caption_item(0, 0, [query.image_name or ''], [query.caption or 'picture'], None)
+        return self.pack(query, fields, picture)
+
+
+class RetrievalInferencer(PairInferencer):
+    """Turn pictures and captions into vectors whose dot product is their similarity.
+
+    A result is a dict of the form ``mmvlforge.embedding/1``: ``image_embedding`` and ``text_embedding`` (lists of
+    floats of length 1, None where there was no picture or no caption), ``similarity`` (None without both),
+    ``unread_words``, ``warnings``, ``model``. :meth:`encode_images` and :meth:`encode_texts` give arrays instead.
+
+    Args:
+        model: See :class:`mmvlforge.apis.inferencer.ForgeInferencer`, as all others.
+    """
+
+    schema = 'mmvlforge.embedding/1'
+
+    def check_kind(self) -> None:
+        """Raise ValueError if the config is none of retrieval or the model has no shared space."""
+        super().check_kind()
+        if not hasattr(self.trained.model, 'encode_images'):
+            raise ValueError(f'{self.trained.config}: a {type(self.trained.model).__name__} is no dual encoder')
+
+    def encode_images(self, inputs: Any, batch_size: int = 16) -> np.ndarray:
+        """Vectors of pictures, float32 ``(N, D)``, rows of length 1.
+
+        Args:
+            inputs: Pictures in any form that :func:`mmvlforge.apis.inputs.read_queries` reads; captions are not read.
+            batch_size: Pictures that go through the model together.
+
+        Raises:
+            ValueError: One is missing or broken.
+        """
+        answers = self._answers(inputs, batch_size, 'raise')
+        return self._stack([sample.get('pred_image_feats') for _, sample, _ in answers], 'picture')
+
+    def encode_texts(self, captions: list[str], batch_size: int = 64) -> np.ndarray:
+        """Vectors of captions, float32 ``(N, D)``, rows of length 1.
+
+        Args:
+            captions: The captions.
+            batch_size: Captions that go through the model together.
+
+        Raises:
+            ValueError: One has no word in it.
+        """
+        answers = self._answers((Query(caption=caption) for caption in captions), batch_size, 'raise')
+        return self._stack([sample.get('pred_text_feats') for _, sample, _ in answers], 'caption')
+
+    @staticmethod
+    def _stack(rows: list, what: str) -> np.ndarray:
+        missing = [i for i, row in enumerate(rows) if row is None]
+        if missing or not rows:
+            raise ValueError(f'no {what} in ' + (f'input {missing[0]}' if missing else 'the inputs'))
+        return torch.cat(rows).numpy()
+
+    def answer_batch(self, batch: dict) -> list[VLDataSample]:
+        """Encode what is there: pictures, captions or both."""
+        data = self.model.data_preprocessor(batch)
+        inputs, samples = data['inputs'], data['data_samples']
+        momentum = self.model.momentum_features
+        for sample, text in zip(samples, self.model.encode_texts(inputs, momentum).cpu()):
+            sample.pred_text_feats = text[None]
+        if inputs.images is not None:
+            for sample, image in zip(samples, self.model.encode_images(inputs, momentum).cpu()):
+                sample.pred_image_feats = image[None]
+        return samples
+
+    def result(self, item: Item, sample: VLDataSample) -> dict:
+        """The vectors in plain values."""
+        image = sample.get('pred_image_feats')
+        text = sample.get('pred_text_feats') if item.query.caption is not None else None
+        return dict(
+            self.head(item.query, item.picture),
+            image_embedding=None if image is None else image[0].tolist(),
+            text_embedding=None if text is None else text[0].tolist(),
+            similarity=None if image is None or text is None else float(image[0] @ text[0]),
+            unread_words=item.unread_words,
+            warnings=self.word_warnings(item),
+            model=self.trained.describe(),
+        )
+
+    def draw(self, item: Item, sample: VLDataSample) -> np.ndarray:
+        """The picture, and under it the caption with the similarity."""
+        image = item.picture.rgb() if item.picture else blank_picture()
+        similarity = self.result(item, sample)['similarity']
+        score = [] if similarity is None else [Word(f'{similarity:.2f}', color=FAINT)]
+        return captioned_picture(image, [*score, *map(Word, (item.query.caption or '').split())])

@@ -1,45 +1,163 @@
-"""What ``train.py`` and ``test.py`` share: reading the config, and running without a GPU."""
+"""Training and testing by MMEngine's Runner, on one process or many, with or without a GPU."""
 
-import argparse
 import gc
-import os
-import os.path as osp
+from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_distributed
+from mmengine.dist import is_distributed, is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmvlforge.annotations.json_files import write_json
+from mmvlforge.apis.loading import load_config, told_of_config
+from mmvlforge.models.weights.reading import safe_checkpoints
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read ``args.config``, put the command line over it, and choose the work dir."""
-    if not osp.isfile(args.config):
-        raise SystemExit(f'config {args.config!r} does not exist; see configs/ for those that do')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    # torchrun and mpirun say the rank in the environment; older launchers in an argument.
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    name = osp.splitext(osp.basename(args.config))[0]
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+__all__ = ['newest_checkpoint', 'test', 'train']
+
+
+def train(
+    config: str | Path,
+    work_dir: str | None = None,
+    resume: str | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    compile: bool = False,
+    cfg_options: dict | None = None,
+    unsafe_load: bool = False,
+    launcher: str = 'none',
+) -> None:
+    """Train a model.
+
+    Args:
+        config: A config, see :func:`mmvlforge.apis.loading.find_config`.
+        work_dir: Folder for logs and checkpoints; ``work_dirs/CONFIG_NAME`` by default.
+        resume: Checkpoint to go on from; ``'auto'`` takes the newest of the work dir, if there is one.
+        amp: bfloat16 autocast, on any device.
+        auto_scale_lr: Scale the learning rate with the batch size.
+        compile: ``torch.compile`` the model.
+        cfg_options: Settings over the config.
+        unsafe_load: Unpickle any object in a checkpoint.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        ValueError: The config, a checkpoint or an argument does not fit.
+        FileNotFoundError: Data are missing.
+    """
+    cfg = _prepare(config, work_dir, cfg_options, launcher)
+    if amp:
+        wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+        if wrapper not in ('OptimWrapper', 'AutocastOptimWrapper'):
+            raise ValueError(f'--amp replaces OptimWrapper; this config has {wrapper}, which sets its own precision')
+        cfg.optim_wrapper.type = 'AutocastOptimWrapper'
+    if compile:
+        cfg.compile = True
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config')
+        cfg.auto_scale_lr.enable = True
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None
+        if resume != 'auto':
+            cfg.load_from = _existing(resume, '--resume: checkpoint')
+        elif not Path(cfg.work_dir, 'last_checkpoint').is_file():
+            print(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
+            cfg.resume = False
+    elif not cfg.get('resume'):
+        _check_start(cfg)
+    _run(cfg, unsafe_load, lambda runner: runner.train())
+
+
+def test(
+    config: str | Path,
+    checkpoint: str,
+    work_dir: str | None = None,
+    out: str | None = None,
+    predictions: str | None = None,
+    show_dir: str | None = None,
+    show_worst: int | None = None,
+    amp: bool = False,
+    cfg_options: dict | None = None,
+    unsafe_load: bool = False,
+    launcher: str = 'none',
+) -> dict[str, float]:
+    """Test a model.
+
+    Args:
+        config: As in :func:`train`, like all that are not described here.
+        checkpoint: Its weights.
+        work_dir: Folder for logs.
+        out: JSON file for the metrics.
+        predictions: JSON Lines file for the predictions.
+        show_dir: Folder for pictures of truth and prediction.
+        show_worst: Draw only so many, the worst.
+        amp: Mixed precision (needs an accelerator).
+        cfg_options: Settings over the config.
+        unsafe_load: Unpickle any object in a checkpoint.
+        launcher: As in :func:`train`.
+
+    Returns:
+        The metrics.
+    """
+    if show_worst is not None and not show_dir:
+        raise ValueError('--show-worst needs --show-dir')
+    checkpoint = _existing(checkpoint, 'checkpoint')
+    cfg = _prepare(config, work_dir, cfg_options, launcher)
+    if 'test_evaluator' not in cfg:
+        raise ValueError(f'{config}: has no test_evaluator')
+    cfg.load_from, cfg.resume = checkpoint, False
+    if predictions:
+        metrics = cfg.test_evaluator.metrics
+        cfg.test_evaluator.metrics = [*metrics, dict(type='PredictionWriter', out_file=predictions)]
+    if show_dir:
+        hook = dict(type='ManipulationVisualizationHook', show_dir=show_dir, worst=show_worst)
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+    if amp:
+        cfg.test_cfg.fp16 = True
+    found = {name: float(value) for name, value in _run(cfg, unsafe_load, lambda runner: runner.test()).items()}
+    if out and is_main_process():
+        write_json(out, found)
+    return found
+
+
+def newest_checkpoint(work_dir: str | Path) -> str | None:
+    """The checkpoint that a run would resume from, None if it has none yet."""
+    pointer = Path(work_dir, 'last_checkpoint')
+    return pointer.read_text().strip() if pointer.is_file() else None
+
+
+def default_work_dir(config: str | Path) -> str:
+    """Where a run writes if nothing else is said."""
+    return f'work_dirs/{Path(config).stem}'
+
+
+def _existing(checkpoint: str, what: str) -> str:
+    if not Path(checkpoint).is_file():
+        raise ValueError(f'{what} {checkpoint!r} does not exist')
+    return checkpoint
+
+
+def _check_start(cfg: Config) -> None:
     load_from = cfg.get('load_from')
-    if load_from and '://' not in load_from and not osp.isfile(load_from):
-        if cfg.get('resume') or getattr(args, 'resume', None):
-            return cfg  # the run's own checkpoint takes its place
-        raise SystemExit(
+    if load_from and '://' not in load_from and not Path(load_from).is_file():
+        raise ValueError(
             f'load_from={load_from!r} does not exist. Make it (docs/weights.md), or start from nothing with '
             '--cfg-options load_from=None'
         )
-    return cfg
 
 
-def prepare_distributed(cfg: Config) -> None:
-    """Let several processes run where there is no GPU: gloo, and a wrapper without device ids."""
-    if cfg.launcher == 'none' or torch.cuda.is_available():
-        return
-    if cfg.launcher != 'pytorch':
-        raise SystemExit(f'without a GPU only --launcher pytorch works, got {cfg.launcher}')
+def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None, launcher: str) -> Config:
+    """Read the config, put the arguments over it, and let several processes run where there is no GPU."""
+    cfg = load_config(config, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(config)
+    if launcher == 'none' or torch.cuda.is_available():
+        return cfg
+    if launcher != 'pytorch':
+        raise ValueError(f'without a GPU only --launcher pytorch works, got {launcher}')
+    # gloo, and a wrapper without device ids.
     torch.distributed.init_process_group('gloo')
     cfg.env_cfg.dist_cfg = dict(backend='gloo')
     cfg.model_wrapper_cfg = dict(
@@ -48,14 +166,20 @@ def prepare_distributed(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
+    return cfg
 
 
-def build_runner(cfg: Config):
-    """MMEngine's Runner, or the one that ``runner_type`` names (FlexibleRunner for FSDP and DeepSpeed)."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+def _run(cfg: Config, unsafe_load: bool, work) -> Any:
+    with safe_checkpoints(unsafe_load):
+        with told_of_config(cfg.filename):
+            # FlexibleRunner for FSDP and DeepSpeed where the config names it.
+            runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        result = work(runner)
+    _finish(runner)
+    return result
 
 
-def finish(runner: Runner) -> None:
+def _finish(runner: Runner) -> None:
     """End the process group in order: gloo aborts if the interpreter does it."""
     if is_distributed():
         runner.model = runner.optim_wrapper = None

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from mmvlforge.cli.output import ForgeGroup, new_app
+from mmvlforge.cli import asking, data, export, forge, report, running, score, weights
+from mmvlforge.cli.output import ForgeCommand, ForgeGroup, new_app
 from mmvlforge.version import __version__
 
 __all__ = ['app', 'main']
@@ -31,6 +32,17 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+app.add_typer(data.app, name='data')
+app.add_typer(forge.app, name='forge')
+app.add_typer(report.app, name='report')
+app.add_typer(score.app, name='score')
+app.add_typer(weights.app, name='weights')
+
+
+for _command in (asking.check, asking.proofread, export.export, running.test, running.train):
+    app.command(cls=ForgeCommand)(_command)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,8 +1,10 @@
 """What the commands share: how they report a mistake, print numbers, and read arguments that take several values."""
 
+import multiprocessing
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,11 +35,20 @@ class ForgeGroup(TyperGroup):
             try:
                 return super().invoke(ctx)
             except (ValueError, OSError) as error:
+                if os.environ.get('MMVLFORGE_TRACEBACK'):  # for developers
+                    raise
                 print(f'error: {error}', file=sys.stderr)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt as error:
+                end_workers()
                 print(f'\nstopped. {error}'.rstrip(), file=sys.stderr)
                 raise typer.Exit(130) from None
+
+
+def end_workers() -> None:
+    """End the processes of a command that was stopped: left alone, they would complain that nobody listens."""
+    for child in multiprocessing.active_children():
+        child.terminate()
 
 
 def _show_warning(message, category, filename, *_, **__) -> None:
@@ -49,7 +60,8 @@ def _show_warning(message, category, filename, *_, **__) -> None:
 class ForgeCommand(TyperCommand):
     """A command whose options may take values as OpenMMLab's users write them.
 
-    * ``--cfg-options a=1 b=2`` is ``--cfg-options a=1 --cfg-options b=2``;
+    * ``--cfg-options a=1 b=2`` is ``--cfg-options a=1 --cfg-options b=2``, and so for every option of which a command
+      takes several;
     * ``--model CONFIG CHECKPOINT`` is ``--model CONFIG --checkpoint CHECKPOINT``, and ``--model FOLDER`` stays;
     * ``--resume`` alone is ``--resume auto``.
     """
@@ -57,23 +69,26 @@ class ForgeCommand(TyperCommand):
     def parse_args(self, ctx, args: list[str]) -> list[str]:
         """Spell such options out, then parse as usual."""
         own = {name for param in self.params for name in param.opts}
-        return super().parse_args(ctx, spell_out(args, own))
+        several = {name for param in self.params if getattr(param, 'multiple', False) for name in param.opts}
+        return super().parse_args(ctx, spell_out(args, own, several))
 
 
-def spell_out(args: Sequence[str], own: set[str]) -> list[str]:
+def spell_out(args: Sequence[str], own: set[str], several: Collection[str] = frozenset({'--cfg-options'})) -> list[str]:
     """Rewrite the options that :class:`ForgeCommand` names, of those that a command has.
 
     Args:
         args: What the user wrote.
         own: Names of the command's options.
+        several: Those of them that take several values. After its first, a setting is told by its ``=``.
     """
     result: list[str] = []
     rest = list(args)
     while rest:
         name = rest.pop(0)
         values: list[str] = []
-        if name == '--cfg-options' and name in own:
-            while rest and not rest[0].startswith('-') and (not values or '=' in rest[0]):
+        if name in own and name in several:
+            settings = name == '--cfg-options'
+            while rest and not rest[0].startswith('-') and (not settings or not values or '=' in rest[0]):
                 values.append(rest.pop(0))
             result += [part for value in values for part in (name, value)] or [name]
         elif name == '--model' and '--checkpoint' in own and rest:

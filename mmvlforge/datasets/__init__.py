@@ -1,5 +1,6 @@
 """Data sets; each is registered under its class name."""
 
+import mmvlforge.openmmlab  # noqa: F401  # first, so that nothing is printed
 from mmvlforge.datasets import transforms  # registers the transforms that data sets build
 from mmvlforge.datasets.caption_dataset import CaptionDataset
 from mmvlforge.datasets.collate import vl_collate

@@ -50,11 +50,15 @@ def _stack_targets(labels: dict) -> ManipulationTargets | CaptionTargets:
 
 
 @FUNCTIONS.register_module()
-def vl_collate(samples: Sequence[dict]) -> dict:
+def vl_collate(samples: Sequence[dict], _scope_: str | None = None) -> dict:
     """Collate what ``PackManipulationInputs`` or ``PackCaptionInputs`` returns.
 
     A dozen stacked tensors go from worker to trainer; MMEngine's ``pseudo_collate`` sends a dozen a sample, each
     through a shared-memory handle of its own, which takes longer than reading the pictures.
+
+    Args:
+        samples: Items of one batch.
+        _scope_: Not used. MMEngine hands it over where a config has its base by name (``'mmvlforge::...'``).
     """
     first = samples[0]
     data = {part: {k: [s[part][k] for s in samples] for k in first[part]} for part in ('inputs', 'targets')}

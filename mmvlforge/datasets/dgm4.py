@@ -17,7 +17,7 @@ from mmvlforge.annotations.dgm4_record import (
     record_problems,
 )
 from mmvlforge.datasets.seeded_dataset import SeededDataset
-from mmvlforge.registry import DATASETS, TRANSFORMS
+from mmvlforge.registry import DATASETS
 
 
 @DATASETS.register_module()
@@ -30,7 +30,6 @@ class DGM4Dataset(SeededDataset):
 
     Args:
         ann_file: JSON array of records, or one record a line; relative to ``data_root``.
-        tokenizer: Config of the word tokenizer (``WordTokenizer``); it runs in the worker, before the pipeline.
         class_map: ``fake_cls`` → ``(image type, text type)``. Defaults to the 9 classes of DGM⁴.
         real_class: Name of the untouched class in the default ``class_map``; DGM⁴+ calls it ``'origin'``.
         image_types: Names of the image classes; the first is the real one. Its order numbers the classes.
@@ -42,7 +41,7 @@ class DGM4Dataset(SeededDataset):
         on_bad_record: ``'error'`` stops at the first unusable record and says why; ``'skip'`` leaves them out and
             logs how many of which kind. Only training data may skip: an evaluation set is whole or wrong.
         **kwargs: As :class:`mmengine.dataset.BaseDataset`: ``data_root``, ``data_prefix=dict(img_path=...)``,
-            ``pipeline``, ``test_mode``, ``indices``, ...
+            ``pipeline`` (a ``WordTokenizer`` in it), ``test_mode``, ``indices``, ...
 
     Raises:
         ValueError: A record breaks a convention (file, record number, field, what would be right), or a setting does.
@@ -51,7 +50,6 @@ class DGM4Dataset(SeededDataset):
     def __init__(
         self,
         ann_file: str,
-        tokenizer: dict,
         class_map: ClassMap | None = None,
         real_class: str = 'orig',
         image_types: Sequence[str] = IMAGE_TYPES,
@@ -62,9 +60,21 @@ class DGM4Dataset(SeededDataset):
         on_bad_record: str = 'error',
         **kwargs,
     ) -> None:
+        if 'tokenizer' in kwargs:
+            raise ValueError(
+                'tokenizer is no setting of DGM4Dataset, it belongs in the pipeline: '
+                f"pipeline=[{kwargs['tokenizer']}, dict(type='LoadImage'), ..., dict(type='PackManipulationInputs')]"
+            )
         if on_bad_record not in ('error', 'skip'):
             raise ValueError(f"on_bad_record must be 'error' or 'skip', got {on_bad_record!r}")
-        self.format = RecordFormat(class_map or dgm4_class_map(real_class), box_field, word_field, check_agreement)
+        self.format = RecordFormat(
+            class_map or dgm4_class_map(real_class),
+            box_field,
+            word_field,
+            check_agreement,
+            tuple(image_types),
+            tuple(text_types),
+        )
         for name, (image_type, text_type) in self.format.class_map.items():
             if image_type not in image_types or text_type not in text_types:
                 raise ValueError(
@@ -73,13 +83,13 @@ class DGM4Dataset(SeededDataset):
                 )
         self.image_types, self.text_types = list(image_types), list(text_types)
         self.on_bad_record = on_bad_record
-        self.tokenizer = TRANSFORMS.build(tokenizer)
         metainfo = dict(image_types=tuple(image_types), text_types=tuple(text_types))
         super().__init__(ann_file, skip_bad_pictures=on_bad_record == 'skip', metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read, check and translate the annotation file."""
-        data_list, dropped = [], Counter()
+        data_list: list[dict] = []
+        dropped: Counter[str] = Counter()
         for index, record in enumerate(read_annotations(self.ann_file)):
             problem = next(record_problems(record, self.format), None)
             if problem is None:
@@ -89,7 +99,7 @@ class DGM4Dataset(SeededDataset):
             else:
                 raise ValueError(
                     f"{self.ann_file}, record {index}, field '{problem.field}': {problem.message}. "
-                    "tools/data/check_dgm4.py lists all bad records; on_bad_record='skip' leaves them out."
+                    "'mmvlforge data check' lists all bad records; on_bad_record='skip' leaves them out."
                 )
         if dropped:
             message = f'{self.ann_file}: skipped {sum(dropped.values())} unusable records: {dict(dropped)}'
@@ -111,7 +121,3 @@ class DGM4Dataset(SeededDataset):
             box=list(record[self.format.box_field]) if self.format.box_field else None,
             fake_words=list(record[self.format.word_field]) if self.format.word_field else None,
         )
-
-    def get_data_info(self, idx: int) -> dict:
-        """Record ``idx`` with its tokens."""
-        return self.tokenizer(super().get_data_info(idx))

@@ -41,13 +41,13 @@ class MixedCaptionDataset(Dataset):
         self.metainfo: dict = {}
         self._weights, self._size = weights, size
         self.epoch_seed = EpochSeed()
-        self._starts: np.ndarray | None = None
+        self._starts = np.zeros(0, dtype=int)  # of the sources in an epoch, and its end; empty before the reading
         if not lazy_init:
             self.full_init()
 
     def full_init(self) -> None:
         """Read all annotations and settle the shares."""
-        if self._starts is not None:
+        if len(self._starts):
             return
         for dataset in self.datasets:
             dataset.full_init()

@@ -1,14 +1,17 @@
 """Data sets inside data sets."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from mmvlforge.datasets.transforms import CaptionTokenizer
+from mmvlforge.datasets.transforms import WordTokenizer
+
+__all__ = ['nested_datasets', 'pipeline_tokenizer']
 
 
-def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Dataset]:
+def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Any]:
     """The outermost data sets that have an attribute, inside any of MMEngine's wrappers or a mix."""
     if hasattr(dataset, attribute):
         yield dataset
@@ -18,10 +21,10 @@ def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Dataset]:
             yield from nested_datasets(inner, attribute)
 
 
-def caption_tokenizer(dataset: Dataset) -> PreTrainedTokenizerBase | None:
-    """The tokenizer in the pipeline of a caption data set; None of another data set."""
+def pipeline_tokenizer(dataset: Dataset) -> PreTrainedTokenizerBase | None:
+    """The tokenizer in the pipeline of a data set; None if there is none."""
     for inner in nested_datasets(dataset, 'pipeline'):
         for transform in inner.pipeline.transforms:
-            if isinstance(transform, CaptionTokenizer):
+            if isinstance(transform, WordTokenizer):
                 return transform.tokenizer
     return None

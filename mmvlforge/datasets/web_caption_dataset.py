@@ -12,6 +12,7 @@ from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import IterableDataset, get_worker_info
 
 from mmvlforge.annotations import clean_caption
+from mmvlforge.annotations.annotation_file import WHERE_DATA_GO
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.datasets.worker_state import EpochSeed, PictureCounts
@@ -136,4 +137,5 @@ class WebCaptionDataset(IterableDataset):
 
 
 def _stop(error: Exception) -> bool:
-    raise ValueError(f'shard cannot be read: {error!r}') from error
+    hint = f'; {WHERE_DATA_GO}' if isinstance(error, FileNotFoundError) else ''
+    raise ValueError(f'shard cannot be read: {error!r}{hint}') from error

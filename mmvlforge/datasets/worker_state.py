@@ -8,12 +8,10 @@ import torch
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-__all__ = [
-    'EpochSeed',
-    'MAX_WORKERS',
-    'NAMED',
-    'PictureCounts',
-]
+__all__ = ['EpochSeed', 'PictureCounts']
+
+MAX_WORKERS = 256
+NAMED = 10  # unusable pictures that each worker names in the log
 
 
 class EpochSeed:
@@ -45,10 +43,6 @@ class EpochSeed:
             state = np.random.SeedSequence((seed, epoch, *place)).generate_state(2)
             np.random.seed(state[0])
             random.seed(int(state[1]))
-
-
-MAX_WORKERS = 256
-NAMED = 10  # unusable pictures that each worker names in the log
 
 
 class PictureCounts:

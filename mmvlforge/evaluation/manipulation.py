@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = [
     'PROTOCOLS',
@@ -27,8 +28,8 @@ __all__ = [
 PROTOCOLS = ('dgm4', 'strict')
 
 
-def _finite(values, what: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
+def _finite(given: ArrayLike, what: str) -> np.ndarray:
+    values = np.asarray(given, dtype=np.float64)
     if len(values) == 0:
         raise ValueError(f'{what}: no rows to score')
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
@@ -66,7 +67,7 @@ def roc_points(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     return np.append(0, ends) - positives, positives
 
 
-def binary_metrics(scores: Sequence[float], labels: Sequence[bool]) -> dict[str, float]:
+def binary_metrics(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """AUC, EER and ACC of real against fake.
 
     AUC is the area under the piecewise linear ROC curve. EER is the x with 1 - x = tpr(x), solved on the piece that
@@ -95,7 +96,7 @@ def binary_metrics(scores: Sequence[float], labels: Sequence[bool]) -> dict[str,
     return dict(AUC=auc, EER=eer, ACC=accuracy)
 
 
-def average_precision(scores: Sequence[float], labels: Sequence[bool]) -> float:
+def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     """Mean over the positives of (positives so far / rank), in descending score order.
 
     Rows of equal score have no order; the result is the mean over all their orders. With k hits among n equal scores
@@ -125,7 +126,7 @@ def average_precision(scores: Sequence[float], labels: Sequence[bool]) -> float:
     return 100.0 * float(np.sum(np.repeat(hits / sizes, sizes) * precision)) / int(positives[-1])
 
 
-def _type_counts(scores, labels):
+def _type_counts(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, ...]:
     scores, labels = _finite(scores, 'type scores'), np.asarray(labels, dtype=bool)
     if scores.ndim != 2 or scores.shape != labels.shape:
         raise ValueError(f'type scores {scores.shape} and labels {labels.shape} must both be (rows, types)')
@@ -133,7 +134,7 @@ def _type_counts(scores, labels):
     return scores, labels, (predicted & labels).sum(0), predicted.sum(0), labels.sum(0)
 
 
-def type_metrics(scores: Sequence, labels: Sequence) -> dict[str, float]:
+def type_metrics(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """mAP, CF1 and OF1 of the manipulation types.
 
     A type is predicted where its log-odds is at least 0. With Nc correct, Np predicted and Ng true rows of a type:
@@ -161,7 +162,7 @@ def type_metrics(scores: Sequence, labels: Sequence) -> dict[str, float]:
     )
 
 
-def type_breakdown(scores: Sequence, labels: Sequence, names: Sequence[str]) -> dict[str, dict]:
+def type_breakdown(scores: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> dict[str, dict]:
     """Rows, AP, precision, recall and F1 of each type; AP, recall and F1 are None for a type without rows.
 
     Args:
@@ -173,6 +174,7 @@ def type_breakdown(scores: Sequence, labels: Sequence, names: Sequence[str]) -> 
     table = {}
     for k, name in enumerate(names):
         precision = _ratio(correct[k], predicted[k])
+        found: dict[str, float | None]
         if positives[k]:
             recall = _ratio(correct[k], positives[k])
             found = dict(
@@ -191,7 +193,7 @@ def _has_box(boxes: np.ndarray) -> np.ndarray:
     return boxes[:, 2] > boxes[:, 0]
 
 
-def box_iou(predicted: Sequence, truth: Sequence) -> np.ndarray:
+def box_iou(predicted: ArrayLike, truth: ArrayLike) -> np.ndarray:
     """Overlap of row i of one set with row i of the other, ``(N,)``; 0 where either has no area.
 
     Args:
@@ -205,7 +207,7 @@ def box_iou(predicted: Sequence, truth: Sequence) -> np.ndarray:
     return np.divide(shared, union, out=np.zeros(len(a)), where=union > 0)
 
 
-def box_scores(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') -> np.ndarray:
+def box_scores(predicted: ArrayLike, truth: ArrayLike, protocol: str = 'dgm4') -> np.ndarray:
     """Score of each row in [0, 1]: the overlap, or 1 for a row rightly left without a box.
 
     ``'strict'``: a row without a true box scores 1 iff no box is predicted. ``'dgm4'`` does as the published code
@@ -225,7 +227,7 @@ def box_scores(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') -> 
     return scores
 
 
-def box_metrics(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') -> dict[str, float]:
+def box_metrics(predicted: ArrayLike, truth: ArrayLike, protocol: str = 'dgm4') -> dict[str, float]:
     """IoUmean, IoU50, IoU75 over all rows, and IoUmean_boxed.
 
     IoU50 and IoU75 count scores strictly above 0.5 and 0.75. IoUmean_boxed is the mean overlap over the rows that do
@@ -244,8 +246,8 @@ def box_metrics(predicted: Sequence, truth: Sequence, protocol: str = 'dgm4') ->
     return dict(
         # fsum rounds once, so the order of the rows cannot show in the last digit.
         IoUmean=_ratio(math.fsum(scores), len(scores)),
-        IoU50=_ratio(np.sum(scores > 0.5), len(scores)),
-        IoU75=_ratio(np.sum(scores > 0.75), len(scores)),
+        IoU50=_ratio(np.count_nonzero(scores > 0.5), len(scores)),
+        IoU75=_ratio(np.count_nonzero(scores > 0.75), len(scores)),
         IoUmean_boxed=_ratio(math.fsum(boxed), len(boxed)),
     )
 
@@ -256,7 +258,7 @@ def _token_scores(counts: np.ndarray) -> dict[str, float]:
     return dict(Precision=precision, Recall=recall, F1=_harmonic(precision, recall))
 
 
-def token_metrics(counts: Sequence) -> dict[str, float]:
+def token_metrics(counts: ArrayLike) -> dict[str, float]:
     """Micro precision, recall and F1 of manipulated tokens, summed over all rows before dividing.
 
     Nothing predicted gives precision 0. No manipulated token in the whole set gives recall 0 with a warning.
@@ -273,7 +275,7 @@ def token_metrics(counts: Sequence) -> dict[str, float]:
 
 
 def manipulation_breakdown(
-    classes: Sequence[str], fake_scores: Sequence[float], row_scores: Sequence[float], counts: Sequence
+    classes: Sequence[str], fake_scores: ArrayLike, row_scores: ArrayLike, counts: ArrayLike
 ) -> dict[str, dict[str, float | None]]:
     """What a model makes of each kind of manipulation, sorted by name.
 
@@ -286,11 +288,11 @@ def manipulation_breakdown(
         row_scores: From :func:`box_scores`, ``(N,)``.
         counts: As for :func:`token_metrics`, ``(N, 3)``.
     """
-    classes, fake_scores = np.asarray(classes), np.asarray(fake_scores, dtype=np.float64)
+    names, fake_scores = np.asarray(classes), np.asarray(fake_scores, dtype=np.float64)
     row_scores, counts = np.asarray(row_scores), np.asarray(counts, dtype=np.int64)
     table = {}
-    for name in np.unique(classes):
-        rows = classes == name
+    for name in np.unique(names):
+        rows = names == name
         table[str(name)] = dict(
             samples=int(rows.sum()),
             detection_rate=_ratio(np.sum(fake_scores[rows] > 0.5), rows.sum()),

@@ -216,8 +216,8 @@ def _share(hits: np.ndarray) -> float:
     return 100.0 * np.count_nonzero(hits) / len(hits)
 
 
-def _labels(labels: Sequence, n: int, what: str) -> np.ndarray:
-    labels = np.asarray(labels)
+def _labels(given: Sequence, n: int, what: str) -> np.ndarray:
+    labels = np.asarray(given)
     if labels.shape != (n,):
         raise ValueError(f'{what}: shape {labels.shape}, must be ({n},), one a sample')
     return labels
@@ -246,9 +246,9 @@ def winoground_metrics(
     hits = dict(text_score=text, image_score=image, group_score=text & image)
 
     metrics = {name: _share(hit) for name, hit in hits.items()}
-    for labels, what, ending in ((tags, 'tags', ''), (num_preds, 'num_preds', '_pred')):
-        if labels is not None:
-            labels = _labels(labels, len(images), what)
+    for given, what, ending in ((tags, 'tags', ''), (num_preds, 'num_preds', '_pred')):
+        if given is not None:
+            labels = _labels(given, len(images), what)
             for value in np.unique(labels):
                 metrics.update({f'{name}/{value}{ending}': _share(hit[labels == value]) for name, hit in hits.items()})
     return metrics
@@ -269,11 +269,11 @@ def pairwise_metrics(image_feats, text_feats, categories: Sequence[str], means: 
         raise ValueError(f'means {means!r} is unknown; choose one of {PAIR_MEANS}')
     images = _features(image_feats, ('N', 'D'), 'image_feats')
     texts = _features(text_feats, (len(images), 2, images.shape[1]), 'text_feats')
-    categories = _labels(categories, len(images), 'categories')
+    labels = _labels(categories, len(images), 'categories')
     scores = np.einsum('nd,ncd->nc', _on_grid(images), _on_grid(texts))
     hits = scores[:, 0] > scores[:, 1]
 
-    metrics = {str(name): _share(hits[categories == name]) for name in np.unique(categories)}
+    metrics = {str(name): _share(hits[labels == name]) for name in np.unique(labels)}
     groups: dict[str, list] = {}
     for name, value in metrics.items():
         groups.setdefault('macro' if means == 'macro' else name.split('_')[0], []).append(value)

@@ -71,7 +71,7 @@ TEMPLATES = tuple(
 class Group(NamedTuple):
     """One to three objects of one kind and colour."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
     colour: str
     object: str
 
@@ -101,9 +101,14 @@ class Scene:
 def sample_scene(rng: np.random.Generator) -> Scene:
     """A scene whose facts are independent and uniform."""
     first, second = (OBJECTS[row] for row in rng.permutation(len(OBJECTS))[:2])
-    groups = [Group(int(rng.integers(1, 4)), pick(rng, list(COLOURS)), name) for name in (first, second)]
-    tables = (list(RELATIONS), PLACES, PEOPLE, ACTIONS)
-    return Scene(*groups, *(pick(rng, table) for table in tables))
+    return Scene(
+        first=Group(int(rng.integers(1, 4)), pick(rng, list(COLOURS)), first),
+        second=Group(int(rng.integers(1, 4)), pick(rng, list(COLOURS)), second),
+        relation=pick(rng, list(RELATIONS)),
+        place=pick(rng, PLACES),
+        person=pick(rng, PEOPLE),
+        action=pick(rng, ACTIONS),
+    )
 
 
 def _facts(scene: Scene) -> dict[str, str]:
@@ -383,10 +388,11 @@ def _place_picture(name: str) -> np.ndarray:
             pen.oval(x, y, width, 0.12, (85, 170, 240))
     elif name == 'forest':
         ramp(image, (40, 75, 30), (25, 60, 25), 0, 1)
-        for x in np.arange(0.03, 1, 0.13):
+        for x in np.arange(0.03, 1, 0.13).tolist():
             pen.box(x, 0.0, x + 0.05, 0.85, (30, 50, 75))
         for _ in range(40):
-            pen.oval(*rng.uniform(0, 1, 2) * (1, 0.5), 0.08, 0.05, (35, 70 + int(rng.integers(40)), 30))
+            x, y = rng.uniform(0, 1, 2) * (1, 0.5)
+            pen.oval(x, y, 0.08, 0.05, (35, 70 + int(rng.integers(40)), 30))
     elif name == 'kitchen':
         for row in range(6):
             for column in range(10):
@@ -397,13 +403,13 @@ def _place_picture(name: str) -> np.ndarray:
             pen.box(x, 0.68, x + 0.25, 0.96, (70, 105, 145))
     elif name == 'park':
         ramp(image, (250, 215, 160), (245, 235, 215), 0, 0.35)
-        for x in np.arange(0.0, 1.1, 0.2):
+        for x in np.arange(0.0, 1.1, 0.2).tolist():
             pen.oval(x, 0.35, 0.13, 0.14, (60, 165, 80))
         ramp(image, (90, 215, 130), (70, 195, 110), 0.38, 1)
     elif name == 'pool':
         ramp(image, (225, 205, 80), (200, 165, 40), 0, 1)
         for y in (0.1, 0.36, 0.62, 0.88):
-            for x in np.arange(0, 1, 0.1):
+            for x in np.arange(0, 1, 0.1).tolist():
                 pen.oval(x + 0.05, y, 0.035, 0.02, (250, 250, 250))
         for _ in range(40):
             x, y = rng.uniform(0, 1, 2)
@@ -424,11 +430,11 @@ def _place_picture(name: str) -> np.ndarray:
                 for dx in (0.03, 0.13):
                     pen.box(x + dx, y, x + dx + 0.06, y + 0.07, (150, 225, 245))
         ramp(image, (95, 95, 95), (75, 75, 75), 0.5, 1)
-        for x in np.arange(0, 1, 0.24):
+        for x in np.arange(0, 1, 0.24).tolist():
             pen.box(x, 0.74, x + 0.14, 0.77, (230, 240, 240))
     elif name == 'theatre':
         ramp(image, (45, 20, 130), (35, 15, 100), 0, 0.72)
-        for x in np.arange(0, 1, 0.08):
+        for x in np.arange(0, 1, 0.08).tolist():
             pen.box(x, 0, x + 0.035, 0.72, (60, 30, 165))
         ramp(image, (60, 110, 170), (45, 85, 140), 0.72, 1)
     return image

@@ -1,6 +1,6 @@
-"""Write the mini caption set: drawn compositional scenes with five captions each, in the formats of the real sets.
+"""The drawn captions: compositional scenes with five captions each, in the formats of the real sets.
 
-    python tools/data/make_mini_captions.py OUT --num 12000 --seed 0
+    mmvlforge forge captions OUT --num 12000
 
 writes
 
@@ -20,14 +20,15 @@ folder of the same arguments is reused.
 import csv
 import functools
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from mmvlforge.forge import generated_set
+from mmvlforge.annotations.json_files import read_json_object
 from mmvlforge.forge.caption_scenes import (
     COLOURS,
     OBJECTS,
@@ -44,13 +45,14 @@ from mmvlforge.forge.caption_scenes import (
     write_caption,
 )
 from mmvlforge.forge.drawing import pick, take_photo
+from mmvlforge.forge.generated_set import SPLITS, finish, made_from, prepare
+from mmvlforge.workers import ordered_map
 
-__all__ = ['CATEGORIES', 'FORMAT', 'Caption', 'main', 'make_mini_set', 'make_picture', 'negatives', 'read_scenes']
+__all__ = ['CATEGORIES', 'FORMAT', 'Caption', 'make_mini_set', 'make_picture', 'negatives', 'read_scenes']
 
 FORMAT = 1  # raise it when the same arguments give other bytes
 NAME = 'mini_captions'
 PARTS = ('images', 'dataset_mini.json', 'scenes.json', 'winoground', 'sugarcrepe', 'msrvtt', 'tokenizer')
-SPLITS = ('train', 'val', 'test')
 # First id of each split: fixed, so that the test set does not change with the size of the training set.
 FIRST_ID = {'train': 1, 'val': 800_001, 'test': 900_001}
 LAST_ID = {'train': 800_000, 'val': 900_000, 'test': 999_999}
@@ -104,7 +106,7 @@ def make_picture(seed: int, split: str, index: int) -> tuple[Scene, list[Caption
 def read_scenes(path: Path) -> dict[int, tuple[Scene, list[Caption]]]:
     """Read ``scenes.json``: by picture (``cocoid``) what it shows and how each of its captions says it."""
     result = {}
-    for key, record in json.loads(path.read_text()).items():
+    for key, record in read_json_object(path).items():
         facts = record['scene']
         facts.update(first=Group(*facts['first']), second=Group(*facts['second']))
         result[int(key)] = Scene(**facts), [Caption(*caption) for caption in record['captions']]
@@ -118,7 +120,7 @@ def _write_picture(item: tuple[str, int], out: Path, seed: int) -> tuple[Scene, 
     return scene, captions
 
 
-def _write_image(path: Path, image: np.ndarray, options=()) -> None:
+def _write_image(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
     path.write_bytes(cv2.imencode(path.suffix, image, options)[1].tobytes())
 
 
@@ -127,7 +129,8 @@ def _filename(split: str, index: int) -> str:
 
 
 def _write_karpathy(out: Path, told: dict[str, list[tuple[Scene, list[Caption]]]]) -> None:
-    images, scenes, sentid = [], {}, 0
+    images: list[dict] = []
+    scenes, sentid = {}, 0
     for split, pictures in told.items():
         for index, (scene, captions) in enumerate(pictures):
             sentences = []
@@ -179,7 +182,7 @@ def _write_example(index: int, out: Path, seed: int) -> dict:
         scene = replace(scene, second=scene.second._replace(count=scene.first.count))
         other = _exchange(scene, 'object') if collapsed_tag == 'Object' else _exchange(scene, 'object', 'colour')
     predicates = 1 + int(rng.integers(2))
-    record = dict(id=index)
+    record: dict[str, Any] = dict(id=index)
     for number, shown in enumerate((scene, other)):
         record[f'image_{number}'] = name = f'ex_{index}_img_{number}'
         image = _photo(shown, rng)
@@ -220,7 +223,7 @@ def negatives(scene: Scene, rng: np.random.Generator) -> dict[str, tuple[str, st
 
 
 def _write_sugarcrepe(out: Path, scenes: list[Scene], seed: int, number: int) -> None:
-    records = {name: {} for name in CATEGORIES}
+    records: dict[str, dict[str, dict]] = {name: {} for name in CATEGORIES}
     for index, scene in enumerate(scenes):
         pairs = negatives(scene, np.random.default_rng([seed, len(SOURCES), index]))
         for name, (caption, negative) in pairs.items():
@@ -241,7 +244,7 @@ def _write_video(index: int, out: Path, seed: int) -> str:
     layout, camera = sample_layout(scene, rng), int(rng.integers(2**31))
     template = int(rng.integers(len(TEMPLATES)))
     path = out / 'msrvtt/videos' / f'video{index}.mp4'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), FRAMES_PER_SECOND, (SIZE, SIZE))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), FRAMES_PER_SECOND, (SIZE, SIZE))
     if not writer.isOpened():
         raise ValueError(f'This OpenCV cannot write {path}: it needs the MPEG-4 encoder of the wheels on PyPI.')
     for frame in range(FRAMES):
@@ -262,7 +265,14 @@ def _write_tokenizer(folder: Path) -> None:
     (folder / 'tokenizer_config.json').write_text(json.dumps(config, indent=2) + '\n')
 
 
-def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int = 1, force: bool = False) -> bool:
+def make_mini_set(
+    out: Path,
+    sizes: dict[str, int],
+    seed: int = 0,
+    workers: int = 1,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> bool:
     """Write the mini set.
 
     Winoground, each category of SugarCrepe and MSR-VTT hold a fifth as many examples as the test split.
@@ -273,6 +283,7 @@ def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int 
         seed: Seed of everything, not negative.
         workers: Number of processes.
         force: Replace a mini set that was made with other arguments.
+        progress: Called after each picture, pair and video: how many are drawn, and how many there will be.
 
     Returns:
         False if the folder already held the set.
@@ -281,19 +292,15 @@ def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int 
         room = LAST_ID[split] - FIRST_ID[split] + 1
         if not 5 <= sizes[split] <= room:
             raise ValueError(f'The {split} split holds 5 to {room} pictures, not {sizes[split]}.')
-    if seed < 0:
-        raise ValueError(f'The seed must not be negative: {seed}.')
-    if workers < 1:
-        raise ValueError(f'At least one worker is needed, not {workers}.')
-    arguments = dict(format=FORMAT, seed=seed, **{f'num_{split}': sizes[split] for split in SPLITS})
-    if not generated_set.prepare(out, NAME, PARTS, arguments, force):
+    if not prepare(out, NAME, PARTS, made_from(FORMAT, sizes, seed, workers), force):
         return False
     for folder in ('images', 'winoground/images', 'sugarcrepe', 'msrvtt/videos'):
         (out / folder).mkdir(parents=True)
 
     number = sizes['test'] // 5
     items = [(split, index) for split in SPLITS for index in range(sizes[split])]
-    with generated_set.ordered_map(workers) as run:
+    total = len(items) + 2 * number
+    with ordered_map(workers, lambda done: progress(done, total), 'spawn') as run:
         pictures = run(functools.partial(_write_picture, out=out, seed=seed), items)
         examples = run(functools.partial(_write_example, out=out, seed=seed), range(number))
         sentences = run(functools.partial(_write_video, out=out, seed=seed), range(number))
@@ -306,14 +313,5 @@ def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int 
         rows = [(f'ret{n}', f'msr{n}', f'video{n}', sentence) for n, sentence in enumerate(sentences)]
         csv.writer(file, lineterminator='\n').writerows([('key', 'vid_key', 'video_id', 'sentence'), *rows])
     _write_tokenizer(out / 'tokenizer')
-    generated_set.finish(out, NAME)
+    finish(out, NAME)
     return True
-
-
-def main(argv=None) -> None:
-    description = 'Write the mini caption set: drawn scenes with five captions each.'
-    generated_set.run_generator(make_mini_set, description, 'pictures', num_val=200, num_test=500, argv=argv)
-
-
-if __name__ == '__main__':
-    main()

@@ -65,7 +65,7 @@ class Pen:
 
     def oval(self, x: float, y: float, rx: float, ry: float, colour, width: float = 0.0, angle: float = 0.0) -> None:
         """An ellipse turned by ``angle`` degrees, filled, or a line of the given width."""
-        points = cv2.ellipse2Poly((0, 0), (1000, 1000), 0, 0, 360, 8)[:-1] / 1000.0 * (rx, ry)
+        points = np.asarray(cv2.ellipse2Poly((0, 0), (1000, 1000), 0, 0, 360, 8))[:-1] / 1000.0 * (rx, ry)
         turn = np.deg2rad(angle)
         points = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + (x, y)
         if width:
@@ -121,7 +121,7 @@ def take_photo(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     shift = rng.uniform(-10, 10)
     blur, grain = rng.uniform(0, 0.7), rng.uniform(1, 4)
     x, y = rng.integers(0, size, 2)
-    photo = image.astype(np.float32)
+    photo: np.ndarray = image.astype(np.float32)
     if blur > 0.3:
         photo = cv2.GaussianBlur(photo, (5, 5), blur)
     photo = (photo - 128) * gain.astype(np.float32) + np.float32(128 + shift)

@@ -1,31 +1,25 @@
-"""How often the text edition makes a caption of the mini set false for its picture.
+"""How often the text edition makes a caption of the drawn captions false for its picture.
 
-Usage: python tools/analysis/edit_quality.py CONFIG [--split test] [--seed 0] [--examples 10]
-
-Edits every caption of the split once with the config's corruptor and asks the scenes that the pictures were drawn
-from. "Alike" is the share of edits that put a word of the same kind, such as a colour for a colour.
+Every caption of a split is edited once with a config's corruptor, and the scenes that the pictures were drawn from
+tell whether it is still true.
 """
 
-import argparse
-import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
-from mmvlforge.cli.output import print_table
+from mmvlforge.annotations.json_files import read_json_object
+from mmvlforge.forge.caption_scenes import Scene, caption_is_false, word_kind
+from mmvlforge.forge.captions import read_scenes
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'data'))
-from mmvlforge.forge.caption_scenes import Scene, caption_is_false, word_kind  # noqa: E402
-from mmvlforge.forge.captions import read_scenes  # noqa: E402
+__all__ = ['EditQuality', 'edit_quality']
 
 
 class Told(NamedTuple):
@@ -36,23 +30,37 @@ class Told(NamedTuple):
     scene: Scene
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description='How often an edited caption of the mini set is false')
-    parser.add_argument('config', help='config with data_root and model.corruptor')
-    parser.add_argument('--split', default='test', choices=('train', 'val', 'test'), help='default: test')
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    parser.add_argument('--examples', type=int, default=10, help='edited captions to print (default: 10)')
-    return parser.parse_args(argv)
+class EditQuality(NamedTuple):
+    """What became of the captions of a split.
+
+    Attributes:
+        captions: How many there are.
+        changed: The words before and after of each caption that the edition changed.
+        false: Whether each of these is false for its picture.
+    """
+
+    captions: int
+    changed: list[tuple[list[str], list[str]]]
+    false: list[bool]
+
+    @property
+    def edits(self) -> list[tuple[str, str]]:
+        """Each word that was edited, and what stands in its place."""
+        return [(old, new) for before, after in self.changed for old, new in zip(before, after) if old != new]
+
+    def by_kind(self) -> list[tuple[str, int, float]]:
+        """Kind of the edited word, how many edits, and the percentage that put a word of the same kind."""
+        kinds = [(word_kind(old), word_kind(new)) for old, new in self.edits]
+        total, alike = Counter(old for old, _ in kinds), Counter(old for old, new in kinds if old == new)
+        return [(kind, total[kind], 100 * alike[kind] / total[kind]) for kind in sorted(total)]
 
 
 def read_captions(data_root: Path, split: str) -> list[Told]:
     """All captions of a split."""
     scenes = read_scenes(data_root / 'scenes.json')
-    images = json.loads((data_root / 'dataset_mini.json').read_text())['images']
     return [
         Told(sentence['tokens'], caption.roles(scene), scene)
-        for image in images
+        for image in read_json_object(data_root / 'dataset_mini.json')['images']
         if image['split'] == split
         for scene, captions in [scenes[image['cocoid']]]
         for sentence, caption in zip(image['sentences'], captions)
@@ -60,7 +68,7 @@ def read_captions(data_root: Path, split: str) -> list[Told]:
 
 
 def edit(captions: list[Told], cfg: Config, seed: int) -> list[list[str]]:
-    """The words of each caption after the edition: every word of the mini set is one token."""
+    """The words of each caption after the edition: every word of the drawn captions is one token."""
     corruptor = MODELS.build(cfg.model.corruptor)
     corruptor.init_weights()
     tokenizer = AutoTokenizer.from_pretrained(corruptor.name)
@@ -77,36 +85,28 @@ def edit(captions: list[Told], cfg: Config, seed: int) -> list[list[str]]:
     return [tokenizer.convert_ids_to_tokens(row[1 : len(old) + 1].tolist()) for row, old in zip(edited, ids)]
 
 
-def run(args: argparse.Namespace) -> None:
-    """Edit, judge, print."""
-    cfg = Config.fromfile(args.config)
+def edit_quality(cfg: Config, split: str = 'test', seed: int = 0) -> EditQuality:
+    """Edit the captions of a split and judge them.
+
+    Args:
+        cfg: Config with ``data_root``, a folder of drawn captions, and ``model.corruptor``.
+        split: 'train', 'val' or 'test'.
+        seed: Seed of the edition.
+
+    Raises:
+        ValueError: The config has no such parts, the language model lacks words, or nothing was changed.
+        OSError: A file is not there.
+    """
     if 'data_root' not in cfg or 'corruptor' not in cfg.get('model', {}):
-        raise ValueError(f'{args.config}: needs data_root and model.corruptor, as configs/vilem/vilem_mini.py has them')
-    init_default_scope(cfg.get('default_scope', 'mmvlforge'))
-    captions = read_captions(Path(cfg.data_root), args.split)
-    changed = [(told, words) for told, words in zip(captions, edit(captions, cfg, args.seed)) if words != told.words]
+        raise ValueError(
+            f'{cfg.filename}: needs data_root and model.corruptor, as configs/vilem/vilem_mini.py has them'
+        )
+    captions = read_captions(Path(cfg.data_root), split)
+    changed = [(told, words) for told, words in zip(captions, edit(captions, cfg, seed)) if words != told.words]
     if not changed:
-        raise ValueError(f'{args.config}: its corruptor changed none of {len(captions)} captions')
-    false = [caption_is_false(words, told.roles, told.scene) for told, words in changed]
-    edits, alike = Counter(), Counter()
-    for told, words in changed:
-        for old, new in zip(told.words, words):
-            if old != new:
-                edits[word_kind(old)] += 1
-                alike[word_kind(old)] += word_kind(old) == word_kind(new)
-    for (told, words), is_false in list(zip(changed, false))[: args.examples]:
-        shown = ' '.join(new if old == new else f'[{old}->{new}]' for old, new in zip(told.words, words))
-        print(f'{"false" if is_false else "TRUE "}  {shown}')
-    print(f'{len(captions)} captions, {len(changed)} edited, {edits.total() / len(changed):.2f} words each')
-    print(f'false for their picture: {100 * sum(false) / len(false):.2f} %')
-    rows = [[kind, edits[kind], 100 * alike[kind] / edits[kind]] for kind in sorted(edits)]
-    print_table(['edited word', 'edits', 'alike %'], rows)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    return run_command(run, parse_args(argv))
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+        raise ValueError(f'{cfg.filename}: its corruptor changed none of {len(captions)} captions')
+    return EditQuality(
+        len(captions),
+        [(told.words, words) for told, words in changed],
+        [caption_is_false(words, told.roles, told.scene) for told, words in changed],
+    )

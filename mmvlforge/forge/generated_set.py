@@ -1,19 +1,35 @@
-"""What the generators of small data sets share: arguments, workers, care for what a folder holds."""
+"""What the makers of small data sets share: arguments, and care for what a folder holds."""
 
-import argparse
-import contextlib
-import functools
 import json
-import multiprocessing
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
+from mmvlforge.annotations.json_files import read_json_object
 
-__all__ = ['finish', 'ordered_map', 'prepare', 'run_generator']
+__all__ = ['SPLITS', 'finish', 'made_from', 'prepare']
+
+SPLITS = ('train', 'val', 'test')
+
+
+def made_from(version: int, sizes: dict[str, int], seed: int, workers: int) -> dict:
+    """What tells a set from another one of its kind, as its mark holds it.
+
+    Args:
+        version: Number that grows when the same arguments give other bytes.
+        sizes: Number of items of each split.
+        seed: Seed of everything, not negative.
+        workers: Number of processes, at least 1; the bytes do not depend on it.
+
+    Raises:
+        ValueError: The seed or the number of workers is out of range.
+    """
+    if seed < 0:
+        raise ValueError(f'The seed must not be negative: {seed}.')
+    if workers < 1:
+        raise ValueError(f'At least one worker is needed, not {workers}.')
+    return dict(format=version, seed=seed, **{f'num_{split}': sizes[split] for split in SPLITS})
 
 
 def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: bool) -> bool:
@@ -34,7 +50,7 @@ def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: 
     """
     finished, unfinished = out / f'{name}.json', out / f'{name}.json.part'
     if finished.exists() and not unfinished.exists():
-        held = json.loads(finished.read_text())
+        held = read_json_object(finished)
         if held == arguments:
             return False
         if not force:
@@ -58,59 +74,6 @@ def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: 
     return True
 
 
-@contextlib.contextmanager
-def ordered_map(workers: int) -> Iterator[Callable]:
-    """Give a ``map(function, items)`` that returns a list in the order of the items, from one or several processes."""
-    cv2.setNumThreads(0)
-    if workers == 1:
-        yield lambda function, items: [function(item) for item in items]
-    else:
-        with multiprocessing.get_context('spawn').Pool(workers, cv2.setNumThreads, (0,)) as pool:
-            yield functools.partial(pool.map, chunksize=32)
-
-
 def finish(out: Path, name: str) -> None:
     """Mark the set as finished."""
     os.replace(out / f'{name}.json.part', out / f'{name}.json')
-
-
-def run_generator(
-    make: Callable[..., bool],
-    description: str,
-    unit: str,
-    num_val: int,
-    num_test: int,
-    argv: list[str] | None = None,
-) -> None:
-    """Read the command line of a generator, run it and say what it did.
-
-    Args:
-        make: Called with the folder, the sizes of the splits, the seed, the number of workers and ``force``. Returns
-            False if the folder already held the set; raises ValueError where an argument is wrong.
-        description: What it writes.
-        unit: What it counts, in the plural.
-        num_val: Default size of the validation split.
-        num_test: Default size of the test split.
-        argv: The arguments; those of the process by default.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('out', type=Path, help='folder to write to')
-    parser.add_argument('--num', type=int, required=True, help=f'number of training {unit}')
-    parser.add_argument('--seed', type=int, default=0, help='seed (default 0)')
-    parser.add_argument('--num-val', type=int, default=num_val, help=f'validation {unit} (default {num_val})')
-    parser.add_argument('--num-test', type=int, default=num_test, help=f'test {unit} (default {num_test})')
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
-    parser.add_argument('--force', action='store_true', help='replace a mini set made with other arguments')
-    args = parser.parse_args(argv)
-    sizes = dict(train=args.num, val=args.num_val, test=args.num_test)
-    start = time.perf_counter()
-    try:
-        written = make(args.out, sizes, args.seed, args.workers, args.force)
-    except ValueError as error:
-        parser.error(str(error))
-    if written:
-        seconds = time.perf_counter() - start
-        total = sum(sizes.values())
-        print(f'Wrote {total} {unit} to {args.out} in {seconds:.1f} s ({total / seconds:.0f} a second).')
-    else:
-        print(f'{args.out} already holds this mini set.')

@@ -1,6 +1,6 @@
-"""Write the mini set: a small drawn data set in the layout of DGM4, with all its nine classes.
+"""The drawn news: a small data set in the layout of DGM⁴, with all its nine classes.
 
-    python tools/data/make_mini_dgm4.py OUT --num 12000 --seed 0
+    mmvlforge forge news OUT --num 12000
 
 writes
 
@@ -17,13 +17,14 @@ manipulated captions follow the same distribution as original ones: no class can
 
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mmvlforge.forge import generated_set
 from mmvlforge.forge.drawing import overlay, take_photo, warp
+from mmvlforge.forge.generated_set import SPLITS, finish, made_from, prepare
 from mmvlforge.forge.news_scenes import (
     PEOPLE,
     SIZE,
@@ -39,10 +40,12 @@ from mmvlforge.forge.news_scenes import (
     write_caption,
 )
 from mmvlforge.forge.tokenizer import train_tokenizer
+from mmvlforge.workers import ordered_map
 
-__all__ = ['CLASSES', 'FORMAT', 'class_list', 'main', 'make_record', 'make_mini_set']
+__all__ = ['CLASSES', 'FORMAT', 'class_list', 'make_record', 'make_mini_set']
 
 FORMAT = 2  # raise it when the same arguments give other bytes
+NAME = 'mini_dgm4'
 CLASSES = (
     'orig',
     'face_swap',
@@ -54,7 +57,6 @@ CLASSES = (
     'face_attribute&text_swap',
     'face_attribute&text_attribute',
 )
-SPLITS = ('train', 'val', 'test')
 # First id of each split: fixed, so that the test set does not change with the size of the training set.
 FIRST_ID = {'train': 1000, 'val': 800_000, 'test': 900_000}
 LAST_ID = {'train': 799_999, 'val': 899_999, 'test': 999_999}
@@ -213,7 +215,14 @@ def _write_record(item: tuple[str, int, str], out: Path, seed: int) -> dict:
     return record
 
 
-def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int = 1, force: bool = False) -> bool:
+def make_mini_set(
+    out: Path,
+    sizes: dict[str, int],
+    seed: int = 0,
+    workers: int = 1,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> bool:
     """Write the mini set.
 
     Args:
@@ -222,22 +231,19 @@ def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int 
         seed: Seed of everything, not negative.
         workers: Number of processes.
         force: Replace a mini set that was made with other arguments.
+        progress: Called after each record: how many are drawn, and how many there will be.
 
     Returns:
         False if the folder already held the set.
     """
-    if seed < 0:
-        raise ValueError(f'The seed must not be negative: {seed}.')
-    if workers < 1:
-        raise ValueError(f'At least one worker is needed, not {workers}.')
+    arguments = made_from(FORMAT, sizes, seed, workers)
     items = [
         (split, index, name) for split in SPLITS for index, name in enumerate(class_list(sizes[split], seed, split))
     ]
-    arguments = dict(format=FORMAT, seed=seed, **{f'num_{split}': sizes[split] for split in SPLITS})
-    if not generated_set.prepare(out, 'mini_dgm4', ('DGM4', 'metadata', 'tokenizer'), arguments, force):
+    if not prepare(out, NAME, ('DGM4', 'metadata', 'tokenizer'), arguments, force):
         return False
 
-    with generated_set.ordered_map(workers) as run:
+    with ordered_map(workers, lambda done: progress(done, len(items)), 'spawn') as run:
         records = run(functools.partial(_write_record, out=out, seed=seed), items)
 
     (out / 'metadata').mkdir()
@@ -247,14 +253,5 @@ def make_mini_set(out: Path, sizes: dict[str, int], seed: int = 0, workers: int 
             train_tokenizer([record['text'] for record in lines], out / 'tokenizer', VOCAB_SIZE, MAX_TOKENS)
         text = '[' + ',\n'.join(json.dumps(record) for record in lines) + ']\n'
         (out / 'metadata' / f'{split}.json').write_text(text)
-    generated_set.finish(out, 'mini_dgm4')
+    finish(out, NAME)
     return True
-
-
-def main(argv=None) -> None:
-    description = 'Write the mini set: a small drawn data set in the layout of DGM4.'
-    generated_set.run_generator(make_mini_set, description, 'records', num_val=300, num_test=1200, argv=argv)
-
-
-if __name__ == '__main__':
-    main()

@@ -334,7 +334,7 @@ def _draw_back_hair(pen: Pen, person: Person) -> None:
     elif person.cut == 'afro':
         pen.oval(0, -0.42 * ry, 1.52 * rx, 1.16 * ry, hair)
     elif person.cut == 'curly':
-        for angle in np.linspace(-1.15 * np.pi, 0.15 * np.pi, 13):
+        for angle in np.linspace(-1.15 * np.pi, 0.15 * np.pi, 13).tolist():
             pen.oval(1.1 * rx * np.cos(angle), 0.95 * ry * np.sin(angle) - 0.05, 0.36, 0.36, hair)
     elif person.cut == 'bun':
         pen.oval(0, -1.28 * ry, 0.46, 0.4, hair)
@@ -361,13 +361,13 @@ def _draw_front_hair(pen: Pen, person: Person) -> None:
         pen.line([(-0.5 * rx, -1.05 * ry), (-0.32 * rx, -0.72 * ry)], dark(hair, 0.5), 0.06)
     elif person.cut == 'spiky':
         pen.poly(_cap(person, -0.62 * ry, -0.15 * ry, 1.05), hair)
-        for x in np.linspace(-0.8, 0.8, 6):
+        for x in np.linspace(-0.8, 0.8, 6).tolist():
             y = -0.85 * ry + 0.35 * abs(x)
             pen.poly([(x - 0.22, y + 0.2), (x + 0.22, y + 0.2), (x * 1.2, y - 0.5)], hair)
     elif person.cut == 'afro':
         pen.poly(_cap(person, -0.6 * ry, -0.1 * ry, 1.15), dark(hair, 0.1))
     elif person.cut == 'curly':
-        for x in np.linspace(-0.85, 0.85, 7):
+        for x in np.linspace(-0.85, 0.85, 7).tolist():
             pen.oval(x * rx, -0.82 * ry + 0.38 * x * x, 0.24, 0.2, hair)
     elif person.cut == 'bald':
         for side in (-1, 1):
@@ -500,7 +500,7 @@ def _set_mood(image: np.ndarray, mood: str, rng: np.random.Generator) -> None:
         for x, y in rng.uniform(0, 1, (45, 2)) * (1, 0.75):
             pen.oval(x, y, rng.uniform(0.012, 0.02), 0.01, pick(rng, _CONFETTI), angle=rng.uniform(0, 180))
     else:
-        image[:] = cv2.multiply(image, (0.6, 0.6, 0.6, 0))
+        image[:] = cv2.multiply(image, (0.6, 0.6, 0.6, 0))  # type: ignore[call-overload]  # takes a scalar too
 
 
 def _draw_raised_arm(image: np.ndarray, head: Head, side: int) -> None:
@@ -562,13 +562,13 @@ def _object_sprite(name: str) -> np.ndarray:
     elif name == 'flag':
         pen.line([(0.14, 0.04), (0.14, 0.98)], (60, 90, 130), 0.07)
         for row, colour in enumerate([(50, 40, 215), (250, 250, 250), (190, 90, 20)]):
-            x = np.linspace(0.17, 0.97, 12)
-            wave = 0.05 + 0.04 * np.sin((x - 0.17) * 9)
-            upper = np.stack([x, wave + row * 0.19], 1)
+            along = np.linspace(0.17, 0.97, 12)
+            wave = 0.05 + 0.04 * np.sin((along - 0.17) * 9)
+            upper = np.stack([along, wave + row * 0.19], 1)
             pen.poly(np.concatenate([upper, upper[::-1] + (0, 0.2)]), colour)
     elif name == 'umbrella':
         pen.line([(0.5, 0.4), (0.5, 0.88), (0.56, 0.95), (0.64, 0.9)], ink, 0.05)
-        half = cv2.ellipse2Poly((0, 0), (1000, 1000), 0, 180, 360, 6) / 1000.0 * (0.48, 0.46) + (0.5, 0.54)
+        half = np.asarray(cv2.ellipse2Poly((0, 0), (1000, 1000), 0, 180, 360, 6)) / 1000.0 * (0.48, 0.46) + (0.5, 0.54)
         pen.poly(half, (190, 40, 130))
         for left in (0.02, 0.34, 0.66):
             pen.oval(left + 0.16, 0.54, 0.16, 0.09, (150, 20, 90))
@@ -585,7 +585,7 @@ def _object_sprite(name: str) -> np.ndarray:
     elif name == 'microphone':
         pen.poly([(0.4, 0.42), (0.6, 0.42), (0.56, 0.97), (0.44, 0.97)], (45, 45, 45))
         pen.oval(0.5, 0.25, 0.21, 0.23, (175, 175, 180))
-        for step in np.linspace(0.1, 0.4, 5):
+        for step in np.linspace(0.1, 0.4, 5).tolist():
             pen.line([(0.32, step), (0.68, step)], (95, 95, 100), 0.022)
         pen.box(0.3, 0.36, 0.7, 0.44, (60, 60, 200))
     elif name == 'book':
@@ -654,14 +654,14 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         ramp(image, (120, 70, 40), (150, 110, 80), 0, 0.2)
         pen.box(0, 0.14, 1, 0.55, (95, 80, 75))
         for row in range(9):
-            for x in np.arange(-0.02, 1.02, 0.032):
+            for x in np.arange(-0.02, 1.02, 0.032).tolist():
                 colour = [(60, 60, 220), (230, 230, 230), (220, 120, 40), (60, 210, 240)][int(rng.integers(4))]
                 pen.oval(x + 0.016 * (row % 2), 0.18 + row * 0.04, 0.012, 0.014, colour)
         for x in (0.12, 0.88):
             pen.box(x - 0.09, 0.01, x + 0.09, 0.1, (235, 250, 255))
             pen.line([(x, 0.1), (x, 0.2)], (60, 60, 60), 0.015)
-        for step in range(6):
-            pen.box(step / 6, 0.55, (step + 1) / 6, 1, [(50, 160, 60), (45, 140, 50)][step % 2])
+        for lane in range(6):
+            pen.box(lane / 6, 0.55, (lane + 1) / 6, 1, [(50, 160, 60), (45, 140, 50)][lane % 2])
         pen.line([(0, 0.6), (1, 0.6)], (245, 245, 245), 0.015)
     elif name == 'beach':
         ramp(image, (245, 190, 100), (250, 225, 180), 0, 0.42)
@@ -677,7 +677,7 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
             pen.oval(0.1 + 0.09 * np.cos(turn), 0.2 + 0.06 * np.sin(turn), 0.1, 0.03, (50, 140, 40), angle=angle)
     elif name == 'courtroom':
         ramp(image, (45, 75, 125), (35, 60, 100), 0, 1)
-        for x in np.arange(0.02, 1, 0.2):
+        for x in np.arange(0.02, 1, 0.2).tolist():
             pen.box(x, 0.08, x + 0.16, 0.56, (60, 100, 160))
             pen.box(x + 0.02, 0.11, x + 0.14, 0.53, (48, 82, 135))
         pen.oval(0.5, 0.14, 0.1, 0.1, (80, 200, 235))
@@ -692,13 +692,13 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
             top = 0.05 + 0.16 * rng.random()
             wall = [(95, 95, 150), (130, 130, 130), (110, 140, 165), (120, 105, 95)][(n + variant) % 4]
             pen.box(x, top, x + 0.26, 0.72, wall)
-            for wy in np.arange(top + 0.04, 0.62, 0.09):
+            for wy in np.arange(top + 0.04, 0.62, 0.09).tolist():
                 for wx in (0.035, 0.11, 0.185):
                     pane = (150, 225, 245) if rng.random() < 0.5 else (70, 60, 55)
                     pen.box(x + wx, wy, x + wx + 0.045, wy + 0.055, pane)
         pen.box(0, 0.7, 1, 0.76, (185, 185, 185))
         pen.box(0, 0.76, 1, 1, (75, 75, 75))
-        for x in np.arange(0, 1, 0.22):
+        for x in np.arange(0, 1, 0.22).tolist():
             pen.box(x, 0.87, x + 0.12, 0.895, (230, 240, 240))
     elif name == 'theatre':
         ramp(image, (60, 15, 35), (90, 25, 55), 0, 1)
@@ -710,15 +710,15 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
             for n in range(4):
                 x = n * 0.05 if side == 0 else 0.95 - n * 0.05
                 pen.box(x, 0, x + 0.05, 0.85, [(40, 25, 170), (30, 15, 120)][n % 2])
-        for x in np.arange(0.0, 1.0, 0.1):
+        for x in np.arange(0.0, 1.0, 0.1).tolist():
             pen.oval(x + 0.05, 0.02, 0.06, 0.1, (45, 30, 185))
         pen.box(0, 0.8, 1, 1, (50, 90, 140))
-        for x in np.arange(0.05, 1, 0.1):
+        for x in np.arange(0.05, 1, 0.1).tolist():
             pen.line([(x, 0.8), (x * 1.4 - 0.2, 1)], (35, 65, 105), 0.008)
     elif name == 'office':
         ramp(image, (225, 232, 235), (205, 212, 218), 0, 1)
         pen.box(0.05, 0.06, 0.45, 0.5, (235, 205, 160))
-        for y in np.arange(0.06, 0.5, 0.05):
+        for y in np.arange(0.06, 0.5, 0.05).tolist():
             pen.box(0.05, y, 0.45, y + 0.022, (250, 250, 250))
         pen.line([(0.05, 0.06), (0.45, 0.06), (0.45, 0.5), (0.05, 0.5)], (120, 120, 120), 0.014, closed=True)
         backs = [(60, 60, 190), (170, 110, 40), (70, 150, 70), (60, 180, 220), (90, 60, 110)]
@@ -733,14 +733,14 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         pen.box(0, 0.78, 1, 1, (175, 185, 195))
     elif name == 'garden':
         ramp(image, (240, 215, 170), (235, 225, 200), 0, 0.24)
-        for x in np.arange(-0.05, 1.1, 0.1):
+        for x in np.arange(-0.05, 1.1, 0.1).tolist():
             pen.oval(x, 0.28 + 0.04 * rng.random(), 0.1, 0.13, (45, 120 + int(rng.integers(40)), 45))
         pen.box(0, 0.3, 1, 0.73, (50, 135, 50))
         for _ in range(70):
             x, y = rng.uniform(0, 1, 2) * (1, 0.4) + (0, 0.2)
             colour = [(190, 120, 250), (80, 80, 240), (80, 230, 250), (250, 250, 250)][int(rng.integers(4))]
             pen.oval(x, y, 0.018, 0.018, colour)
-        for x in np.arange(0.02, 1, 0.09):
+        for x in np.arange(0.02, 1, 0.09).tolist():
             pen.poly([(x, 0.5), (x + 0.025, 0.46), (x + 0.05, 0.5), (x + 0.05, 0.72), (x, 0.72)], (240, 245, 245))
         pen.box(0, 0.55, 1, 0.58, (240, 245, 245))
         pen.box(0, 0.72, 1, 1, (80, 190, 110))
@@ -752,9 +752,9 @@ def _place_picture(name: str, variant: int) -> np.ndarray:
         pen.poly(hull, (252, 252, 252))
         pen.poly([(x - 0.36, 0.44), (x - 0.44, 0.2), (x - 0.34, 0.2), (x - 0.22, 0.36)], (200, 90, 20))
         pen.poly([(x - 0.06, 0.42), (x + 0.1, 0.42), (x - 0.1, 0.52), (x - 0.16, 0.52)], (180, 180, 180))
-        for step in np.arange(-0.2, 0.25, 0.06):
+        for step in np.arange(-0.2, 0.25, 0.06).tolist():
             pen.oval(x + step, 0.385, 0.012, 0.012, (120, 80, 40))
-        for column in np.arange(0, 1.01, 0.25):
+        for column in np.arange(0, 1.01, 0.25).tolist():
             pen.box(column - 0.014, 0, column + 0.014, 0.64, (110, 115, 120))
         pen.box(0, 0.12, 1, 0.145, (110, 115, 120))
         pen.box(0, 0.62, 1, 0.68, (90, 95, 100))

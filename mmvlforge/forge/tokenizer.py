@@ -1,18 +1,15 @@
-"""Train a small RoBERTa-like tokenizer on the captions of an annotation file.
-
-python tools/data/train_tokenizer.py data/dgm4_annotations/val.json data/dgm4_tokenizer --vocab-size 8000
+"""Train a small RoBERTa-like tokenizer on captions.
 
 For models that start from nothing. A pre-trained text encoder needs the tokenizer it was trained with.
 """
 
-import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from mmvlforge.annotations import read_annotations
+__all__ = ['train_tokenizer']
 
 SPECIAL_TOKENS = ['<s>', '<pad>', '</s>', '<unk>', '<mask>']  # RoBERTa's, with the ids 0 to 4
 
@@ -53,21 +50,3 @@ def train_tokenizer(captions: Iterable[str], folder: Path, vocab_size: int, max_
     )
     for name, content in (('special_tokens_map', names), ('tokenizer_config', config)):
         (folder / f'{name}.json').write_text(json.dumps(content, indent=2) + '\n')
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Train a tokenizer on captions')
-    parser.add_argument('annotations', help='annotation file with a field "text"')
-    parser.add_argument('out', type=Path, help='folder to write')
-    parser.add_argument('--vocab-size', type=int, default=8000)
-    args = parser.parse_args()
-    try:
-        records = read_annotations(args.annotations)
-        train_tokenizer([record['text'] for record in records], args.out, args.vocab_size)
-    except (OSError, ValueError, KeyError) as error:
-        raise SystemExit(f'{args.annotations}: {error!r}') from error
-    print(f'wrote {args.out}')
-
-
-if __name__ == '__main__':
-    main()

@@ -1,5 +1,6 @@
 """Models; each is registered under its class name."""
 
+import mmvlforge.openmmlab  # noqa: F401  # first, so that nothing is printed
 from mmvlforge.models import encoders, heads, necks, paths, weights
 from mmvlforge.models.dual_encoder import DualEncoder
 from mmvlforge.models.edited_text_contrast import EditedTextContrast

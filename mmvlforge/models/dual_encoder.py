@@ -1,6 +1,7 @@
 """Two encoders, one space (Section 3.1 of the ViLEM paper)."""
 
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -75,10 +76,17 @@ class DualEncoder(BaseModel):
             inputs: The batch.
             momentum: Use the momentum encoders.
         """
-        net = self.momentum if momentum else self
-        return RetrievalFeatures(
-            project_image(net, net.image_encoder(inputs)), project_text(net, net.text_encoder(inputs))
-        )
+        return RetrievalFeatures(self.encode_images(inputs, momentum), self.encode_texts(inputs, momentum))
+
+    def encode_images(self, inputs: VLInputs, momentum: bool = False) -> Tensor:
+        """z^v of the pictures ``(pictures, D)``; arguments as in :meth:`extract_feat`."""
+        net: Any = self.momentum if momentum else self  # with children of the same names
+        return project_image(net, net.image_encoder(inputs))
+
+    def encode_texts(self, inputs: VLInputs, momentum: bool = False) -> Tensor:
+        """z^t of the captions ``(captions, D)``; arguments as in :meth:`extract_feat`."""
+        net: Any = self.momentum if momentum else self  # with children of the same names
+        return project_text(net, net.text_encoder(inputs))
 
     def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:
         """L_align of one batch."""
@@ -92,7 +100,12 @@ class DualEncoder(BaseModel):
             inputs: The batch.
             targets: Its image ids.
             **hard: Further negatives, as in ``ContrastiveHead.loss``.
+
+        Raises:
+            ValueError: The model has no contrastive head.
         """
+        if self.contrastive_head is None:
+            raise ValueError('a model without contrastive_head only retrieves: it cannot be trained')
         features = RetrievalFeatures(project_image(self, image), project_text(self, self.text_encoder(inputs)))
         return self.contrastive_head.loss(features, self.momentum_keys(inputs), targets.image_ids, **hard)
 
@@ -128,22 +141,24 @@ class DualEncoder(BaseModel):
             mode: ``'loss'`` returns the weighted losses, ``'predict'`` the records, ``'tensor'`` the features.
 
         Raises:
-            ValueError: Unknown ``mode``.
+            ValueError: Unknown ``mode``, or what it needs is missing.
         """
-        if mode == 'loss':
-            return self.loss(inputs, targets)
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
         if mode == 'tensor':
             return self.extract_feat(inputs, self.momentum_features)
-        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+        if mode == 'loss' and targets is not None:
+            return self.loss(inputs, targets)
+        if mode == 'predict' and data_samples is not None:
+            return self.predict(inputs, data_samples)
+        raise ValueError(
+            f"mode must be 'loss', 'predict' or 'tensor', got {mode!r} ('loss' needs targets, 'predict' data_samples)"
+        )
 
 
-def project_image(net: nn.Module, image: ImageFeatures) -> Tensor:
+def project_image(net: Any, image: ImageFeatures) -> Tensor:
     """z^v by the map of ``net``, in float32 ``(B, D)``."""
     return F.normalize(net.image_proj(image.cls).float(), dim=-1)
 
 
-def project_text(net: nn.Module, tokens: Tensor) -> Tensor:
+def project_text(net: Any, tokens: Tensor) -> Tensor:
     """z^t of tokens ``(B, L, C_t)`` by the map of ``net``, in float32 ``(B, D)``."""
     return F.normalize(net.text_proj(tokens[:, 0]).float(), dim=-1)

@@ -72,15 +72,18 @@ class ManipulationDetector(BaseModel):
             mode: ``'loss'`` returns the weighted losses, ``'predict'`` the records, ``'tensor'`` the features.
 
         Raises:
-            ValueError: Unknown ``mode``.
+            ValueError: Unknown ``mode``, or what it needs is missing.
         """
-        if mode not in ('loss', 'predict', 'tensor'):
-            raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
-        features = self.extract_feat(inputs)
         if mode == 'tensor':
-            return features
-        if mode == 'loss':
+            return self.extract_feat(inputs)
+        if mode == 'loss' and targets is not None:
+            features = self.extract_feat(inputs)
             return {name: loss for head in self.heads for name, loss in head.loss(features, targets).items()}
-        for head in self.heads:
-            head.predict(features, data_samples)
-        return data_samples
+        if mode == 'predict' and data_samples is not None:
+            features = self.extract_feat(inputs)
+            for head in self.heads:
+                head.predict(features, data_samples)
+            return data_samples
+        raise ValueError(
+            f"mode must be 'loss', 'predict' or 'tensor', got {mode!r} ('loss' needs targets, 'predict' data_samples)"
+        )

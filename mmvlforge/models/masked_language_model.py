@@ -67,4 +67,4 @@ class MaskedLanguageModel(BaseModel):
     def export(self, folder: Path) -> None:
         """Write a Hugging Face folder: config.json, model.safetensors and the tokenizer of the captions."""
         self.model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(self.corruptor.name).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(self.corruptor.name, trust_remote_code=False).save_pretrained(folder)

@@ -10,13 +10,26 @@ from torch import Tensor
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import ImageFeatures
 
-__all__ = [
-    'GlobalPath',
-    'HighestLevelPath',
-    'LocalPath',
-    'UnifiedPath',
-    'levels_of_layers',
-]
+__all__ = ['GlobalPath', 'HighestLevelPath', 'LocalPath', 'UnifiedPath']
+
+
+@MODELS.register_module()
+class GlobalPath:
+    """ViLEM with the global visual feature (Section 3.2.2): h^v is added to every word embedding.
+
+    The word embeddings are those that the first layer receives, normalised and with their positions: h^v, a normalised
+    feature as well, would drown them before.
+
+    Args:
+        loss_weight: λ2 of Eq. 13.
+    """
+
+    def __init__(self, loss_weight: float = 0.2) -> None:
+        self.loss_weight = loss_weight
+
+    def __call__(self, image: ImageFeatures, num_layers: int) -> dict:
+        """Return ``shift`` ``(B, C)``."""
+        return dict(shift=image.cls)
 
 
 def levels_of_layers(image: ImageFeatures, num_layers: int) -> list[Tensor]:
@@ -80,22 +93,3 @@ class UnifiedPath:
         """Return ``memory``, ``(B, 1 + N, C)`` for each layer."""
         cls = image.cls[:, None]
         return dict(memory=[torch.cat([cls, patches], dim=1) for patches in levels_of_layers(image, num_layers)])
-
-
-@MODELS.register_module()
-class GlobalPath:
-    """ViLEM with the global visual feature (Section 3.2.2): h^v is added to every word embedding.
-
-    The word embeddings are those that the first layer receives, normalised and with their positions: h^v, a normalised
-    feature as well, would drown them before.
-
-    Args:
-        loss_weight: λ2 of Eq. 13.
-    """
-
-    def __init__(self, loss_weight: float = 0.2) -> None:
-        self.loss_weight = loss_weight
-
-    def __call__(self, image: ImageFeatures, num_layers: int) -> dict:
-        """Return ``shift`` ``(B, C)``."""
-        return dict(shift=image.cls)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
 
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, EditedText, VLInputs
@@ -21,7 +21,7 @@ class _Knowledge(NamedTuple):
         mask_id: Id of [MASK].
     """
 
-    model: nn.Module | None
+    model: PreTrainedModel | None
     editable: Tensor
     writable: Tensor
     mask_id: int
@@ -124,8 +124,8 @@ class TextCorruptor(nn.Module):
         """
         ids = inputs.input_ids
         knowledge = self._knowledge(ids.device)
-        if self.mode == 'lm':
-            edited = self._write_predictions(inputs, chosen, knowledge)
+        if knowledge.model is not None:
+            edited = self._write_predictions(inputs, chosen, knowledge.model, knowledge)
         elif self.mode == 'random':
             edited = torch.where(chosen, self._random_tokens(ids, knowledge.writable), ids)
         else:
@@ -136,7 +136,9 @@ class TextCorruptor(nn.Module):
             correction=ids.masked_fill(~chosen, IGNORE),
         )
 
-    def _write_predictions(self, inputs: VLInputs, chosen: Tensor, knowledge: _Knowledge) -> Tensor:
+    def _write_predictions(
+        self, inputs: VLInputs, chosen: Tensor, model: PreTrainedModel, knowledge: _Knowledge
+    ) -> Tensor:
         """Replace the chosen tokens by draws from the language model's predictions, ``(B, L)``."""
         ids = inputs.input_ids
         rows, columns = chosen.nonzero(as_tuple=True)  # (E,) each: the edits
@@ -164,7 +166,7 @@ class TextCorruptor(nn.Module):
                 edits = ((sequence >= part.start) & (sequence < part.stop)).nonzero()[:, 0]
             width = widths[part][-1]
             logits = self._predict(
-                knowledge.model,
+                model,
                 masked[part, :width],
                 attention_mask[part, :width],
                 sequence[edits] - start,
@@ -179,7 +181,7 @@ class TextCorruptor(nn.Module):
         return edited
 
     @staticmethod
-    def _predict(model: nn.Module, ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    def _predict(model: PreTrainedModel, ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Logits at the given positions ``(E, V)``: the head, as large as the vocabulary, runs nowhere else."""
 
         def keep_positions(module, args, output):
@@ -187,7 +189,7 @@ class TextCorruptor(nn.Module):
             return output
 
         # RoBERTa numbers positions by where its own padding id stands.
-        ids = ids.masked_fill(~attention_mask, model.config.pad_token_id)
+        ids = ids.masked_fill(~attention_mask, model.config.pad_token_id or 0)
         handle = model.base_model.register_forward_hook(keep_positions)
         try:
             return model(input_ids=ids, attention_mask=attention_mask.long()).logits
@@ -210,16 +212,19 @@ class TextCorruptor(nn.Module):
             self._loaded = self._load()
         if self._loaded.editable.device != device:
             model, editable, writable, mask_id = self._loaded
-            model = None if model is None else model.to(device)
+            if model is not None:
+                model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator hides self
             self._loaded = _Knowledge(model, editable.to(device), writable.to(device), mask_id)
         return self._loaded
 
     def _load(self) -> _Knowledge:
         model = None
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.name)
+            tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
             if self.mode == 'lm':
-                model, report = AutoModelForMaskedLM.from_pretrained(self.name, output_loading_info=True)
+                model, report = AutoModelForMaskedLM.from_pretrained(
+                    self.name, trust_remote_code=False, output_loading_info=True
+                )
                 if report['missing_keys']:
                     raise ValueError(f'its weights lack {sorted(report["missing_keys"])}')
         except (OSError, ValueError) as error:

@@ -1,19 +1,11 @@
-"""ViLEM: a dual encoder that proofreads."""
+"""ViLEM: a dual encoder that proofreads (Sections 3.2 and 3.3 of its paper)."""
 
-import torch
 from torch import Tensor
 
 from mmvlforge.models.dual_encoder import DualEncoder
+from mmvlforge.models.proofreading import edit_groups, examine, proofread
 from mmvlforge.registry import MODELS
-from mmvlforge.structures import (
-    CaptionTargets,
-    EditedText,
-    EditExam,
-    ImageFeatures,
-    Proofreading,
-    VLDataSample,
-    VLInputs,
-)
+from mmvlforge.structures import CaptionTargets, EditedText, ImageFeatures, Proofreading, VLDataSample, VLInputs
 
 
 @MODELS.register_module()
@@ -81,12 +73,12 @@ class ViLEM(DualEncoder):
             edited: Its edited captions.
         """
         tokens = self.read(name, image, inputs._replace(input_ids=edited.input_ids))
-        weight, losses = self.paths[name].loss_weight, {}
-        for head in (self.detection_head, self.correction_head):
-            if head is not None:
-                for key, loss in head.loss(tokens, edited, self.text_encoder.word_logits).items():
-                    losses[key.replace('loss_', f'loss_{name}_')] = weight * loss
-        return losses
+        prefix, losses = f'loss_{name}', {}
+        if self.detection_head is not None:
+            losses.update(self.detection_head.loss(tokens, edited, prefix))
+        if self.correction_head is not None:
+            losses.update(self.correction_head.loss(tokens, edited, self.text_encoder.word_logits, prefix))
+        return {key: self.paths[name].loss_weight * loss for key, loss in losses.items()}
 
     def read(self, name: str, image: ImageFeatures, inputs: VLInputs, **kwargs) -> Tensor:
         """Read captions with the pictures in view: the output of text layer M_1 ``(B, L, C)``.
@@ -104,82 +96,13 @@ class ViLEM(DualEncoder):
         """Fill the features as DualEncoder does, and with a ``proofread_seed`` ``pred_proofreading``."""
         super().predict(inputs, data_samples)
         if self.proofread_seed is not None:
-            self.examine(inputs, data_samples)
+            examine(self, inputs, data_samples, self.proofread_seed)
         return data_samples
 
-    @torch.no_grad()
-    def examine(self, inputs: VLInputs, data_samples: list[VLDataSample]) -> None:
-        """Edit captions, proofread them and fill ``pred_proofreading``; each group must have one picture."""
-        for sample in data_samples:
-            if sample.num_images != 1:
-                raise ValueError(f'proofread_seed: sample {sample.index} has {sample.num_images} pictures, must be 1')
-        edited = self.edit_groups(inputs, data_samples, self.proofread_seed)
-        counts = torch.tensor([sample.num_captions for sample in data_samples], device=edited.device)
-        image = self.image_encoder(inputs)
-        image = ImageFeatures(
-            image.cls.repeat_interleave(counts, dim=0),
-            tuple(level.repeat_interleave(counts, dim=0) for level in image.levels),
-        )
-        readings = self.proofread(inputs._replace(input_ids=edited), image=image)
-        changed = edited != inputs.input_ids
-        for sample, rows in zip(data_samples, torch.arange(len(edited), device=edited.device).split(counts.tolist())):
-            words, edits = inputs.word_mask[rows], changed[rows]
-            sample.pred_proofreading = EditExam(
-                edited[rows][words].cpu(),
-                edits[words].cpu(),
-                inputs.input_ids[rows][edits].cpu(),
-                {
-                    name: (
-                        None if reading.wrong is None else reading.wrong[rows][words].cpu(),
-                        None if reading.candidates is None else reading.candidates[rows][edits].cpu(),
-                    )
-                    for name, reading in readings.items()
-                },
-            )
-
-    @torch.no_grad()
     def edit_groups(self, inputs: VLInputs, data_samples: list[VLDataSample], seed: int) -> Tensor:
-        """Edit the captions of each group by random numbers of its own: whatever the batch, the edits are the same.
+        """Edited ids of each group's captions ``(B, L)``; see :func:`mmvlforge.models.proofreading.edit_groups`."""
+        return edit_groups(self.corruptor, inputs, data_samples, seed)
 
-        Args:
-            inputs: The batch.
-            data_samples: Its records.
-            seed: To which a group's index is added.
-
-        Returns:
-            Edited ids ``(B, L)``.
-        """
-        edited, start = inputs.input_ids.clone(), 0
-        for sample in data_samples:
-            rows = slice(start, start + sample.num_captions)
-            start = rows.stop
-            length = int(inputs.attention_mask[rows].sum(dim=1).max())
-            group = VLInputs(None, *(part[rows, :length] for part in inputs[1:]))
-            with torch.random.fork_rng([edited.device] if edited.is_cuda else []):
-                torch.manual_seed(seed + sample.index)
-                edited[rows, :length] = self.corruptor(group).input_ids
-        return edited
-
-    @torch.no_grad()
     def proofread(self, inputs: VLInputs, topk: int = 5, image: ImageFeatures | None = None) -> dict[str, Proofreading]:
-        """Find and correct wrong words. The model should be in evaluation mode.
-
-        Args:
-            inputs: Captions that may be wrong, one a picture.
-            topk: Candidates for each token.
-            image: Features of the pictures; None encodes those of ``inputs``.
-
-        Returns:
-            ``{path: Proofreading}``; what a missing head would say is None.
-        """
-        image, results = image or self.image_encoder(inputs), {}
-        for name in self.paths:
-            tokens = self.read(name, image, inputs)
-            wrong = words = None
-            if self.detection_head is not None:
-                wrong = self.detection_head(tokens).float().softmax(dim=-1)[..., 0]
-            if self.correction_head is not None:
-                logits = self.correction_head(tokens, self.text_encoder.word_logits)
-                words = logits.float().softmax(dim=-1).topk(topk)
-            results[name] = Proofreading(wrong, words and words.indices, words and words.values)
-        return results
+        """Find and correct wrong words; see :func:`mmvlforge.models.proofreading.proofread`."""
+        return proofread(self, inputs, topk, image)

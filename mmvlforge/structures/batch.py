@@ -4,12 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = [
-    'CaptionTargets',
-    'IGNORE',
-    'ManipulationTargets',
-    'VLInputs',
-]
+__all__ = ['IGNORE', 'CaptionTargets', 'ManipulationTargets', 'VLInputs']
+
+IGNORE = -100  # label of tokens that never count; cross-entropy's own
 
 
 class VLInputs(NamedTuple):
@@ -31,9 +28,6 @@ class VLInputs(NamedTuple):
     input_ids: Tensor
     attention_mask: Tensor
     word_mask: Tensor
-
-
-IGNORE = -100  # label of tokens that never count; cross-entropy's own
 
 
 class ManipulationTargets(NamedTuple):

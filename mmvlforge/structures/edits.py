@@ -4,15 +4,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = [
-    'EditExam',
-    'EditedText',
-    'Proofreading',
-]
+__all__ = ['EditExam', 'EditedText', 'Proofreading']
 
 
 class EditedText(NamedTuple):
-    """Edited captions and the labels of ViLEM's two tasks (Sec. 3.2 of the ViLEM paper).
+    """Edited captions and the labels of ViLEM's two tasks.
 
     B captions, L sub-word tokens of the batch's longest caption, [CLS] first, as in ``VLInputs``.
 
@@ -25,6 +21,22 @@ class EditedText(NamedTuple):
     input_ids: Tensor
     detection: Tensor
     correction: Tensor
+
+
+class Proofreading(NamedTuple):
+    """Error detection and correction for each token, special tokens and padding included.
+
+    B captions, L tokens, k candidates. What needs a head that the model lacks is None.
+
+    Attributes:
+        wrong: P(the token was edited) ``(B, L)``.
+        candidates: Ids of the most likely original tokens, the best first, int64 ``(B, L, k)``.
+        scores: Their probabilities ``(B, L, k)``.
+    """
+
+    wrong: Tensor | None
+    candidates: Tensor | None
+    scores: Tensor | None
 
 
 class EditExam(NamedTuple):
@@ -44,19 +56,3 @@ class EditExam(NamedTuple):
     edited: Tensor
     originals: Tensor
     readings: dict[str, tuple[Tensor | None, Tensor | None]]
-
-
-class Proofreading(NamedTuple):
-    """Error detection and correction for each token, special tokens and padding included.
-
-    B captions, L tokens, k candidates. What needs a head that the model lacks is None.
-
-    Attributes:
-        wrong: P(the token was edited) ``(B, L)``.
-        candidates: Ids of the most likely original tokens, the best first, int64 ``(B, L, k)``.
-        scores: Their probabilities ``(B, L, k)``.
-    """
-
-    wrong: Tensor | None
-    candidates: Tensor | None
-    scores: Tensor | None

@@ -4,11 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = [
-    'FusedFeatures',
-    'ImageFeatures',
-    'RetrievalFeatures',
-]
+__all__ = ['FusedFeatures', 'ImageFeatures', 'RetrievalFeatures']
 
 
 class FusedFeatures(NamedTuple):

@@ -1,12 +1,15 @@
 """The record that carries one item, a pair or a group, from the data set to the evaluator."""
 
+from typing import Any
+
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmvlforge.structures.edits import EditExam
 
 
-def _field(name: str, dtype, doc: str) -> property:
+# Any stands for the annotated type of the field, as in dataclasses.field; MMEngine knows fields by being properties.
+def _field(name: str, dtype: type | tuple[type, ...], doc: str) -> Any:
     def getter(self):
         return getattr(self, '_' + name)
 

@@ -4,7 +4,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -20,6 +20,22 @@ TRACK = (228, 231, 237)
 PLATE = (208, 211, 217)
 RIGHT_COLOR = (24, 128, 64)
 WRONG_COLOR = (196, 98, 0)
+
+
+class Drawn(NamedTuple):
+    """A finished picture.
+
+    Attributes:
+        name: Of its file, without ending.
+        picture: RGB, uint8 ``(H, W, 3)``.
+        alt: What it shows, in words.
+        note: What is to be said under it.
+    """
+
+    name: str
+    picture: np.ndarray
+    alt: str
+    note: str
 
 
 class Word(NamedTuple):
@@ -56,7 +72,8 @@ def _break(word: Word, size: int, width: float) -> list[Word]:
 def wrap(words: Sequence[Word], size: int, width: float) -> list[list[Word]]:
     """Split words into lines of at most ``width`` pixels, at a font size in pixels."""
     space = font(size).getlength(' ')
-    lines, used = [[]], 0.0
+    lines: list[list[Word]] = [[]]
+    used = 0.0
     for word in itertools.chain.from_iterable(_break(word, size, width) for word in words):
         length = font(size, word.bold).getlength(word.text)
         if lines[-1] and used + space + length > width:
@@ -139,11 +156,18 @@ def text_panel(lines: Sequence[Sequence[Word]], width: int, size: int) -> Image.
     return panel
 
 
+def captioned_picture(image: np.ndarray, words: Sequence[Word], min_width: int = 480) -> np.ndarray:
+    """A picture with words under it, RGB, uint8 ``(H, W, 3)``; arguments as in :func:`framed_picture`."""
+    panel, _ = framed_picture(image, min_width)
+    size = max(16, panel.width // 28)
+    return stack_panels([panel, text_panel(wrap(words, size, panel.width - 2 * MARGIN), panel.width, size)])
+
+
 def save_picture(drawn: np.ndarray, path: str) -> None:
     """Write a picture, its format told by its ending; the folder is made if need be."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     # full colour resolution: halved, the thin coloured lines would bleed
-    options = dict(quality=90, subsampling=0) if Path(path).suffix.lower() in ('.jpg', '.jpeg') else {}
+    options: dict[str, Any] = dict(quality=90, subsampling=0) if Path(path).suffix.lower() in ('.jpg', '.jpeg') else {}
     Image.fromarray(drawn).save(path, **options)
 
 

@@ -1,6 +1,7 @@
 """One picture that shows a sample: image with boxes, caption with marked words, verdicts and type scores."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ class ManipulationVisualizer(Visualizer):
         return self._dataset_meta
 
     @dataset_meta.setter
-    def dataset_meta(self, value: dict) -> None:
+    def dataset_meta(self, value: dict | None) -> None:
         self._dataset_meta = value
 
     def add_datasample(
@@ -174,30 +175,33 @@ class ManipulationVisualizer(Visualizer):
                 if sample.get(field)
             ]
 
-        verdicts = []
+        label = font(small, True).getlength('Predicted') + 2.2 * small
+        # colour, fill, head, lines
+        verdicts: list[tuple[tuple, Any, str, list[list[Word]]]] = []
         if true_fake is not None:
-            words = 'real' if not true_fake else ': '.join(['fake', ' + '.join(true_names)][: 1 + bool(true_names)])
-            verdicts.append((TRUE_COLOR, 'white', 'Truth', [Word(word) for word in words.split()]))
+            truth = 'real' if not true_fake else ': '.join(['fake', ' + '.join(true_names)][: 1 + bool(true_names)])
+            lines = wrap([Word(word) for word in truth.split()], small, room - label)
+            verdicts.append((TRUE_COLOR, 'white', 'Truth', lines))
         if score is not None:
             words = [Word(f'{"fake" if score > 0.5 else "real"}, P(fake) = {score:.3f}')]
             if true_fake is not None:
                 right = (score > 0.5) == bool(true_fake)
                 words.append(Word('✓ right' if right else '✗ wrong', color=RIGHT_COLOR if right else WRONG_COLOR))
-            if draw_gt and sample.get('gt_box') is not None and sample.get('pred_box') is not None:
-                iou = box_iou([sample.pred_box.tolist()], [sample.gt_box.tolist()])[0]
+            true_box, pred_box = sample.get('gt_box') if draw_gt else None, sample.get('pred_box')
+            if true_box is not None and pred_box is not None:
+                iou = box_iou([pred_box.tolist()], [true_box.tolist()])[0]
                 words.append(Word(f'· box IoU {iou:.2f}'))
-            verdicts.append((PRED_COLOR, PRED_FILL, 'Predicted', words))
+            verdicts.append((PRED_COLOR, PRED_FILL, 'Predicted', wrap(words, small, room - label)))
 
-        label = font(small, True).getlength('Predicted') + 2.2 * small
-        verdicts = [(*head, wrap(words, small, room - label)) for *head, words in verdicts]
-        rows = sum(len(lines) for *_, lines in verdicts) + (len(probabilities) + 1) // 2
+        sides = [image_types[1:], text_types[1:]]
+        rows = sum(len(lines) for *_, lines in verdicts) + (max(map(len, sides)) if probabilities else 0)
         height = MARGIN + step * len(caption) + round(small * 1.75) * rows + small
         panel = Image.new('RGB', (width, height), 'white')
         canvas = ImageDraw.Draw(panel)
 
         y = 2
-        for line in caption:
-            draw_line(canvas, MARGIN, y, line, size)
+        for caption_line in caption:
+            draw_line(canvas, MARGIN, y, caption_line, size)
             y += step
         y += small // 2
         canvas.line((MARGIN, y - small // 3, width - MARGIN, y - small // 3), fill=TRACK, width=1)
@@ -209,19 +213,19 @@ class ManipulationVisualizer(Visualizer):
                 draw_line(canvas, MARGIN + label, y, line, small)
                 y += step
         if probabilities:
-            self._draw_scores(canvas, y, image_types[1:] + text_types[1:], probabilities, true_names, room, small, step)
+            self._draw_scores(canvas, y, sides, probabilities, true_names, room, small, step)
         return panel
 
     @staticmethod
-    def _draw_scores(canvas, y, names, probabilities, true_names, room, size, step) -> None:
+    def _draw_scores(canvas, y, sides, probabilities, true_names, room, size, step) -> None:
         """A bar for each type, image types on the left and text types on the right, marked like the words."""
         column = room // 2
         value = font(size).getlength('0.00')
-        label = max(font(size).getlength(name) for name in names) + 0.7 * size
-        count = (len(names) + 1) // 2
-        for i, (name, probability) in enumerate(zip(names, probabilities, strict=True)):
-            x = MARGIN + (i // count) * column
-            top = y + (i % count) * step
+        places = [(name, side, row) for side, names in enumerate(sides) for row, name in enumerate(names)]
+        label = max(font(size).getlength(name) for name, _, _ in places) + 0.7 * size
+        for (name, side, row), probability in zip(places, probabilities, strict=True):
+            x = MARGIN + side * column
+            top = y + row * step
             draw_line(canvas, x, top, [Word(name, name in true_names, PRED_FILL if probability >= 0.5 else None)], size)
             left, right = x + label, x + column - value - 1.5 * size
             bar = (left, top + 0.35 * size, max(right, left), top + 0.95 * size)

@@ -1,7 +1,7 @@
 """A query of retrieval and the best answers to it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
         right: Whether it belongs to the query.
     """
 
-    content: np.ndarray | str
+    content: Any
     score: float
     right: bool
 

@@ -1,5 +1,7 @@
 """Similarities of positive and negative pairs, and their normalised margins (Fig. 4 of the ViLEM paper)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -9,7 +11,7 @@ __all__ = ['draw_similarities']
 COLORS = ('#185adb', '#d62020', '#18803f', '#b35a00', '#7a3db8')
 
 
-def draw_similarities(models: dict[str, dict]) -> np.ndarray:
+def draw_similarities(models: Mapping[str, dict]) -> np.ndarray:
     """Draw the distributions of one or several models over each other.
 
     Args:

@@ -15,7 +15,7 @@ GAP = 8
 
 
 def draw_word_patch_maps(
-    image: np.ndarray, words: Sequence[str], maps: np.ndarray, tile: int = 150, columns: int = 6
+    image: np.ndarray, words: Sequence[str], maps: np.ndarray, tile: int = 150, columns: int = 7
 ) -> np.ndarray:
     """Draw the picture, then the picture under each word's map; a map's largest value is red, whatever it is.
 

@@ -246,7 +246,7 @@ def changed(record, **fields):
         ([{'image': 'a.jpg', 'caption': 'x', 'bbox': [1, 2, 3]}], 'albef', "field 'bbox': [1, 2, 3] must be four numb"),
         ([5], 'albef', 'record 0: 5 must be a JSON object'),
         ('[{"image": "a", "caption": "b"}\n{}]', 'albef', "'{}]' before record 1, where a JSON array has ','"),
-        ('[{"image": "a", "caption": "b"},\n}]', 'albef', 'ann:2: broken JSON in record 1'),
+        ('[{"image": "a", "caption": "b"},\n}]', 'albef', 'ann:2: broken JSON in record 1 at column 1'),
         ('[{"image": "a", "caption": "b"}', 'albef', "'' before record 1"),
         ('[{"image": "a", "caption": "b"}]\n]', 'albef', "']' after the end of the JSON array"),
         ('a\thttp://x/1\nb http://x/2\n', 'url_table', 'record 1: '),
@@ -296,3 +296,9 @@ def test_wrong_settings(read, type, settings, message):
     with pytest.raises(ValueError, match='.') as raised:
         read('a\tb\n', type, **settings)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize('type', READERS)
+def test_missing_file_says_where_data_go(tmp_path, type):
+    with pytest.raises(FileNotFoundError, match=r'none: no such annotation file; docs/data\.md says where'):
+        read_captions(str(tmp_path / 'none'), type)

@@ -98,10 +98,10 @@ def write_set(tmp_path):
 
 @pytest.fixture
 def build(tokenizer, write_set):
-    """Write records and build a data set of them."""
+    """Write records and build a data set of them; the pipeline follows the tokenizer."""
 
     def make(records, pipeline=(), **settings):
         root = write_set(records)
-        return DGM4Dataset('ann.json', tokenizer, data_root=str(root), pipeline=list(pipeline), **settings)
+        return DGM4Dataset('ann.json', data_root=str(root), pipeline=[tokenizer, *pipeline], **settings)
 
     return make

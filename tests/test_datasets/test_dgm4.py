@@ -9,6 +9,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmvlforge.datasets import DGM4Dataset
+from mmvlforge.datasets.transforms import WordTokenizer
 from mmvlforge.registry import MODELS
 
 PACK = [dict(type='LoadImage'), dict(type='PackManipulationInputs')]
@@ -74,11 +75,11 @@ def test_without_a_picture(build, record):
     assert item['data_samples'].gt_tokens.tolist() == [0] * 5 + [1] * 2
 
 
-def test_one_record_a_line(tokenizer, tmp_path):
+def test_one_record_a_line(tmp_path):
     (tmp_path / 'a.jsonl').write_text(
         '{"image": "x", "text": "a", "fake_cls": "orig", "fake_image_box": [], "fake_text_pos": []}\n'
     )
-    dataset = DGM4Dataset('a.jsonl', tokenizer, data_root=str(tmp_path), data_prefix=dict(img_path='pictures'))
+    dataset = DGM4Dataset('a.jsonl', data_root=str(tmp_path), data_prefix=dict(img_path='pictures'))
     assert dataset.get_data_info(0)['img_path'] == str(tmp_path / 'pictures' / 'x')
 
 
@@ -93,11 +94,11 @@ def test_records_live_in_one_array(build, record):
 
 
 @pytest.mark.parametrize('max_length', [4, 50])
-def test_fake_words_beyond_the_cut_train_without_error(build, record, tokenizer, max_length):
+def test_fake_words_beyond_the_cut_train_without_error(build, record, max_length):
     text = ' '.join(f'w{n}' for n in range(40))
     cut = record(text=text, fake_cls='text_swap', fake_text_pos=[38, 39], image='p.png')
     items = build([cut], PACK)
-    items.tokenizer.max_length = max_length
+    items.pipeline.transforms[0].max_length = max_length
     item = items[0]
     assert len(item['inputs']['input_ids']) == max_length
     assert (item['targets']['tokens'] <= 0).all()
@@ -205,6 +206,13 @@ def test_metainfo_names_the_classes(build, record):
 
 def test_unknown_tokenizer_is_named(build, record, tmp_path):
     dataset = build([record(image='p.png')], PACK)
-    dataset.tokenizer.name, dataset.tokenizer._tokenizer = str(tmp_path / 'none'), None
+    dataset.pipeline.transforms[0] = WordTokenizer(str(tmp_path / 'none'))
     with pytest.raises(ValueError, match='none.*cannot be loaded'):
         dataset[0]
+
+
+def test_a_tokenizer_outside_the_pipeline_is_refused(build, record, tokenizer):
+    """Where it stood once; the message shows where it stands now."""
+    with pytest.raises(ValueError, match='it belongs in the pipeline: ') as raised:
+        build([record()], tokenizer=tokenizer)
+    assert f"pipeline=[{tokenizer}, dict(type='LoadImage')" in str(raised.value)

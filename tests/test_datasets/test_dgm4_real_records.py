@@ -69,8 +69,10 @@ def build(name, tokenizer, max_length=50):
     init_default_scope('mmvlforge')
     return DGM4Dataset(
         str(FOLDER / name),
-        dict(type='WordTokenizer', name=tokenizer, max_length=max_length),
-        pipeline=[dict(type='PackManipulationInputs')],
+        pipeline=[
+            dict(type='WordTokenizer', name=tokenizer, max_length=max_length),
+            dict(type='PackManipulationInputs'),
+        ],
     )
 
 

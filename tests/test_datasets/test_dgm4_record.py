@@ -1,5 +1,7 @@
 """The conventions of one record, each broken in turn."""
 
+from dataclasses import replace
+
 import pytest
 
 from mmvlforge.annotations.dgm4_record import RecordFormat, dgm4_class_map, record_problems
@@ -96,7 +98,7 @@ def test_format_switches(record):
     assert kinds(plain, RecordFormat(dgm4_class_map(), None, None)) == []
     # A set that folds types into 'real' keeps boxes and positions that its classes do not announce.
     odd = record(fake_image_box=[1, 2, 3, 4], fake_text_pos=[0])
-    assert kinds(odd, FORMAT._replace(check_agreement=False)) == []
+    assert kinds(odd, replace(FORMAT, check_agreement=False)) == []
 
 
 def test_message_says_what_would_be_right(record):

@@ -81,7 +81,7 @@ def load(write_set, tokenizer):
             settings = cfg[f'{split}_dataloader'].dataset
             assert split in settings.ann_file
             root = write_set(records, settings.ann_file)
-            settings.update(data_root=str(root), tokenizer=tokenizer)
+            settings.update(data_root=str(root), pipeline=[tokenizer, *settings.pipeline[1:]])
             sets.append(DATASETS.build(settings))
         return sets
 
@@ -100,7 +100,7 @@ def words(item):
 
 def test_samm(load):
     for dataset in load('samm/dca_imq_samm.py', SAMM):
-        dataset.tokenizer.max_length = 200
+        dataset.pipeline.transforms[0].max_length = 200
         items = [dataset[row] for row in range(3)]
         assert [types(item) for item in items] == [(2, 2), (1, 1), (0, 0)]
         assert [words(item) for item in items] == [[0, 11, 13, 14, 15], [2, 3], []]

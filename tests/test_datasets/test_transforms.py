@@ -177,7 +177,7 @@ def test_resize_moves_the_box():
 
 def test_training_pipeline_keeps_the_box_on_its_region(build, record):
     """A bright rectangle stays where the box says through flip, resize and colour changes, whatever is drawn."""
-    pipeline = Config.fromfile(DGM4).train_pipeline
+    pipeline = Config.fromfile(DGM4).train_pipeline[1:]  # after the tokenizer
     dataset = build([record(image='p.png', fake_cls='face_swap', fake_image_box=[50, 60, 170, 210])], pipeline)
     img = np.full((300, 400, 3), 40, np.uint8)
     img[60:210, 50:170] = 220

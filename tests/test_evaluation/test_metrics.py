@@ -10,7 +10,8 @@ from project import DGM4_METRICS
 from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, dgm4_class_map
 from mmvlforge.evaluation import BinaryMetric, BoxMetric, ManipulationTypeMetric, TokenMetric
 from mmvlforge.evaluation.manipulation import PROTOCOLS
-from mmvlforge.evaluation.predictions import read_predictions, score
+from mmvlforge.evaluation.predictions import read_predictions
+from mmvlforge.evaluation.scoring import score
 from mmvlforge.registry import METRICS
 from mmvlforge.structures import VLDataSample
 

@@ -1,207 +1,43 @@
-"""The open prediction format: what is accepted, what is refused and with which words, and a score by hand."""
-
-import json
-import random
+"""Prediction files: read as they were written, to the last bit."""
 
 import pytest
 
-from mmvlforge.evaluation.predictions import join, read_predictions, score, trivial_predictions, write_predictions
+from mmvlforge.evaluation.predictions import read_predictions, row_problems, write_predictions
 
-
-def record(fake_cls, text='a b c d', box=(), words=()):
-    return dict(image='DGM4/x.jpg', text=text, fake_cls=fake_cls, fake_image_box=list(box), fake_text_pos=list(words))
-
-
-RECORDS = [
-    record('orig'),
-    record('face_swap', box=[10, 10, 20, 20]),
-    record('text_swap', words=[1, 2]),
-    record('face_attribute&text_attribute', box=[0, 0, 10, 10], words=[3]),
+TYPES = ('face_swap', 'face_attribute', 'text_swap', 'text_attribute')
+ROWS = [
+    dict(
+        index=index,
+        fake_score=score,
+        type_scores=[-1, 1.0000001, -2, 1 / 3],
+        box=box,
+        word_ids=[0, 1, 1],
+        fake_tokens=[1, 0, 0],
+    )
+    for index, score, box in ((2, 0.1, None), (0, 2 / 3, [10.1, 10, 20, 16]), (1, 1.0, None))
 ]
-
-
-def rows():
-    def row(index, fake_score, type_scores, box=None, word_ids=(0, 1, 2, 3), fake_tokens=(0, 0, 0, 0)):
-        return dict(
-            index=index,
-            fake_score=fake_score,
-            type_scores=type_scores,
-            box=box,
-            word_ids=list(word_ids),
-            fake_tokens=list(fake_tokens),
-        )
-
-    return [
-        row(3, 0.9, [-1, 1, -2, -1]),
-        row(0, 0.6, [-2, -2, -1, -3]),
-        # Word 1 has two sub-words: 3 of the 5 tokens are manipulated, 2 of them found, 1 false alarm.
-        row(2, 0.4, [-3, -1, 2, -2], word_ids=[0, 1, 1, 2, 3], fake_tokens=[1, 1, 1, 0, 0]),
-        row(1, 0.8, [1, -3, -3, -4], box=[10.0, 10, 20, 16]),
-    ]
-
-
-def test_score_by_hand():
-    expected = dict(
-        AUC=100 * 2 / 3,  # the real row beats one of three fakes
-        # fpr stays 0 up to tpr 2/3, then runs from 0 to 1 there: 1 - x = 2/3.
-        EER=100 / 3,
-        ACC=50,
-        mAP=(100 + 100 + 100 + 100) / 4,
-        CF1=100 * 2 * 0.75 * 0.75 / 1.5,  # the last type is never predicted
-        OF1=100 * 2 * 1 * 0.75 / 1.75,
-        IoUmean=100 * (1 + 0.6 + 1 + 1) / 4,  # the missed box touches the left edge
-        IoU50=100,
-        IoU75=75,
-        IoUmean_boxed=30,
-        Precision=100 * 2 / 3,
-        Recall=50,  # 2 of 3 + 1
-        F1=100 * 2 * (2 / 3) * 0.5 / (2 / 3 + 0.5),
-    )
-    found = score(RECORDS, rows())
-    assert list(found) == list(expected)
-    assert found == pytest.approx(expected)
-    strict = score(RECORDS, rows(), 'strict')
-    assert strict == pytest.approx({**expected, 'IoUmean': 65, 'IoU50': 75, 'IoU75': 50})
-
-
-def test_breakdown_by_hand():
-    found = score(RECORDS, rows(), per_class=True)
-    assert list(found['per_class']) == ['face_swap', 'face_attribute', 'text_swap', 'text_attribute']
-    assert found['per_class']['text_attribute'] == dict(samples=1, AP=100, Precision=0, Recall=0, F1=0)
-    assert found['per_manipulation']['text_swap'] == pytest.approx(
-        dict(samples=1, detection_rate=0, IoUmean=100, F1=200 / 3)
-    )
-    assert found['per_manipulation']['orig'] == dict(samples=1, detection_rate=100, IoUmean=100, F1=None)
-
-
-def test_order_of_lines_and_unknown_fields_do_not_matter():
-    shuffled = [dict(row, comment='x') for row in rows()]
-    random.Random(1).shuffle(shuffled)
-    assert score(RECORDS, shuffled, per_class=True) == score(RECORDS, rows(), per_class=True)
-
-
-def test_words_without_tokens_are_counted():
-    short = rows()
-    short[0].update(word_ids=[0, 2], fake_tokens=[0, 0])
-    joined = join(RECORDS, short)
-    assert (joined.words, joined.uncovered_words) == (16, 2)
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        ({'fake_score': float('nan')}, 'fake_score: is nan, must be a probability in [0, 1]'),
-        ({'fake_score': 1.5}, 'fake_score: is 1.5'),
-        ({'fake_score': True}, 'fake_score: is True'),
-        ({'fake_score': '0.5'}, "fake_score: is '0.5'"),
-        ({'type_scores': [0, 0, 0]}, 'type_scores: is [0, 0, 0], must be 4 finite numbers (face_swap, face_attribute,'),
-        ({'type_scores': [0, 0, 0, float('inf')]}, 'type_scores: is [0, 0, 0, inf]'),
-        ({'type_scores': [0, 0, 0, 10**400]}, 'type_scores: is [0, 0, 0, 1000'),
-        ({'type_scores': None}, 'type_scores: is None'),
-        ({'box': [1, 2, 3]}, 'box: is [1, 2, 3], must be 4 finite numbers'),
-        ({'box': [1, 2, 3, float('nan')]}, 'box: is [1, 2, 3, nan]'),
-        ({'box': [5, 2, 5, 9]}, 'box: is [5, 2, 5, 9], must have x1 < x2'),
-        ({'box': [0, 0, 0, 0]}, 'write null for "no box"'),
-        ({'word_ids': [0, 1, 2, 4]}, 'word_ids: 4 is not a word of the caption (0 to 3)'),
-        ({'word_ids': [-1, 1, 2, 3]}, 'word_ids: -1 is not a word'),
-        ({'word_ids': [0, 2, 1, 3]}, 'word_ids: falls from 2 to 1'),
-        ({'word_ids': [0, 1, 2, None]}, 'word_ids: is [0, 1, 2, None], must be a list of integers'),
-        ({'fake_tokens': [0, 0, 0]}, 'fake_tokens: has 3 values, word_ids has 4'),
-        ({'fake_tokens': [0, 0, 0, 2]}, 'fake_tokens: is [0, 0, 0, 2], must be a list of 0 and 1'),
-        ({'fake_tokens': [0, 0, 0, float('nan')]}, 'fake_tokens: is'),
-        ({'index': 4}, 'index: 4 is no row of annotations (0 to 3)'),
-        ({'index': -1}, 'index: -1 is no row'),
-        ({'index': '2'}, "index: '2' is no row"),
-        ({'index': 3}, 'index: row 3 is predicted already, in line 1'),
-    ],
-)
-def test_faults_name_line_and_field(change, message):
-    bad = rows()
-    bad[1].update(change)
-    with pytest.raises(ValueError, match='predictions:2: ') as error:
-        score(RECORDS, bad)
-    assert f'predictions:2: {message}' in str(error.value) or (
-        message.startswith('write') and message in str(error.value)
-    )
-
-
-@pytest.mark.parametrize('field', ['fake_score', 'type_scores', 'box', 'word_ids', 'fake_tokens'])
-def test_missing_fields_are_named(field):
-    bad = rows()
-    del bad[2][field]
-    with pytest.raises(ValueError, match=f'^predictions:3: {field}: is missing') as error:
-        score(RECORDS, bad)
-    assert '\n' not in str(error.value)
-
-
-def test_missing_rows_are_named():
-    with pytest.raises(ValueError, match=r'^predictions: index: 2 of 4 rows have no prediction: 1, 3$'):
-        score(RECORDS, [row for row in rows() if row['index'] in (0, 2)])
-    with pytest.raises(ValueError, match=r'4 of 4 rows'):
-        score(RECORDS, [])
-
-
-def test_at_most_twenty_problems_are_told():
-    records = [record('orig')] * 30
-    bad = [dict(rows()[1], index=i, fake_score=2) for i in range(30)]
-    with pytest.raises(ValueError, match='predictions:20: ') as error:
-        score(records, bad)
-    lines = str(error.value).split('\n')
-    assert len(lines) == 21
-    assert lines[-1] == '... and 10 more problems'
-
-
-def test_bad_annotations_are_told_apart_from_bad_predictions():
-    with pytest.raises(ValueError, match=r"^annotations, record 1: fake_cls: 'face_swop' is unknown"):
-        score([RECORDS[0], record('face_swop')], rows()[:2])
-    with pytest.raises(ValueError, match='annotations, record 0: fake_image_box: is missing'):
-        score([{k: v for k, v in RECORDS[0].items() if k != 'fake_image_box'}, *RECORDS[1:]], rows())
-    with pytest.raises(ValueError, match='annotations: no records'):
-        score([], [])
-
-
-def test_class_and_box_may_disagree():
-    # A class map may fold a type into 'real'; check_dgm4.py is the tool that looks for such records in DGM4.
-    with pytest.warns(UserWarning, match='no row has manipulation type'):
-        found = score([*RECORDS[:3], dict(RECORDS[3], fake_cls='text_attribute')], rows())
-    assert found['IoUmean_boxed'] == 30
-
-
-def test_other_classes_and_a_set_without_boxes_and_words():
-    class_map = {'real': ('real', 'real'), 'swap': ('swapped face', 'swapped text'), 'edit': ('edited face', 'real')}
-    records = [dict(image='x', text='a b', fake_cls=c) for c in ('real', 'swap', 'edit')]
-    predictions = [
-        dict(index=i, fake_score=s, type_scores=t, box=None, word_ids=[0, 1], fake_tokens=[0, 0])
-        for i, (s, t) in enumerate([(0.1, [-1, -1, -1]), (0.7, [1, -1, 1]), (0.8, [-1, 1, -1])])
-    ]
-    with pytest.warns(UserWarning) as warned:
-        found = score(records, predictions, class_map=class_map, per_class=True)
-    assert sorted(str(w.message)[:20] for w in warned) == ['no row has a true bo', 'no token is manipula']
-    assert (found['AUC'], found['mAP'], found['CF1']) == (100, 100, 100)
-    assert list(found['per_class']) == ['swapped face', 'edited face', 'swapped text']
-    with pytest.raises(ValueError, match='must differ in name'):
-        score(records, predictions, class_map={**class_map, 'swap': ('swap', 'swap')})
 
 
 def test_file_round_trip_is_exact(tmp_path):
     path = str(tmp_path / 'new' / 'p.jsonl')
-    write_predictions(path, rows())
+    write_predictions(path, ROWS)
     found, lines = read_predictions(path)
-    assert found == sorted(rows(), key=lambda row: row['index'])
-    assert lines == [1, 2, 3, 4]
+    assert found == sorted(ROWS, key=lambda row: row['index'])
+    assert lines == [1, 2, 3]
+    assert not [problem for row in found for problem in row_problems(row, 2, TYPES)]
 
 
-def test_unreadable_lines_are_reported_with_the_rest(tmp_path):
+def test_no_number_that_is_none_is_written(tmp_path):
+    with pytest.raises(ValueError, match='not JSON compliant'):
+        write_predictions(tmp_path / 'p.jsonl', [dict(ROWS[0], fake_score=float('nan'))])
+
+
+def test_a_broken_line_stands_in_its_row_s_place(tmp_path):
     path = tmp_path / 'p.jsonl'
-    lines = [json.dumps(row) for row in rows()]
-    path.write_text('\n'.join([lines[0], '', '{"index": 0,', lines[2], '[1]']) + '\n')
-    found, numbers = read_predictions(str(path))
-    with pytest.raises(ValueError, match='broken') as error:
-        join(RECORDS, found, pred_file='p.jsonl', lines=numbers)
-    told = str(error.value).split('\n')
-    assert told[0] == 'p.jsonl: index: 2 of 4 rows have no prediction: 0, 1'
-    assert told[1].startswith('p.jsonl:3: broken JSON at column')
-    assert told[2] == 'p.jsonl:5: [1] must be a JSON object'
+    path.write_text('{"index": 1}\n\n{"index": 0,\n')
+    (first, broken), lines = read_predictions(path)
+    assert (first, lines) == ({'index': 1}, [1, 3])
+    assert isinstance(broken, ValueError) and str(broken).startswith('broken JSON at column 13: ')
 
 
 def test_empty_file_is_an_error(tmp_path):
@@ -211,13 +47,17 @@ def test_empty_file_is_an_error(tmp_path):
         read_predictions(str(path))
 
 
-def test_trivial_predictions_score_as_chance():
-    records = [RECORDS[i % 4] for i in range(400)]
-    found = score(records, trivial_predictions(records))
-    assert (found['AUC'], found['EER'], found['ACC']) == (50, 50, 75)
-    # Every type has a quarter of the rows; H_400/400 above that for a list of this length.
-    harmonic = sum(1 / i for i in range(1, 401))
-    expected = (harmonic + 99 / 399 * (400 - harmonic)) / 4
-    assert found['mAP'] == pytest.approx(expected)
-    assert (found['CF1'], found['OF1'], found['F1'], found['IoUmean_boxed']) == (0, 0, 0, 0)
-    assert found['IoUmean'] == 75
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'p\.jsonl: no such file'):
+        read_predictions(tmp_path / 'p.jsonl')
+
+
+def test_all_that_is_wrong_with_a_row_is_told():
+    row = dict(ROWS[0], fake_score=2, box=[1, 1, 1, 2], word_ids=[0, 5, 1])
+    del row['type_scores']
+    assert [problem.split(':')[0] for problem in row_problems(row, 2, TYPES)] == [
+        'type_scores',
+        'fake_score',
+        'box',
+        'word_ids',
+    ]

@@ -28,7 +28,7 @@ def test_detection_sums_over_tokens_and_averages_captions_with_an_edit():
     log = head(x).log_softmax(dim=-1)
     first = log[0, 1, 1] + log[0, 2, 0] + log[0, 3, 0] + log[0, 4, 1]
     third = log[2, 1, 0] + log[2, 2, 1]
-    torch.testing.assert_close(head.loss(x, EDITED, decode)['loss_detection'], -2 * (first + third) / 2)
+    torch.testing.assert_close(head.loss(x, EDITED)['loss_detection'], -2 * (first + third) / 2)
 
 
 @pytest.mark.parametrize('max_edits', [2, 8])  # 8 are more than the tokens of a caption
@@ -42,10 +42,13 @@ def test_correction_averages_over_edited_tokens(max_edits):
     torch.testing.assert_close(head.loss(x, EDITED, decode)['loss_correction'], expected)
 
 
-@pytest.mark.parametrize('head', [ErrorDetectionHead(DIMS), ErrorCorrectionHead(DIMS, WORDS)])
-def test_without_edits_loss_and_gradients_are_zero(head):
+@pytest.mark.parametrize(
+    'head, arguments', [(ErrorDetectionHead(DIMS), ()), (ErrorCorrectionHead(DIMS, WORDS), (decode,))]
+)
+def test_without_edits_loss_and_gradients_are_zero(head, arguments):
     x = tokens()
-    (loss,) = head.loss(x, UNEDITED, decode).values()
+    ((name, loss),) = head.loss(x, UNEDITED, *arguments, prefix='loss_local').items()
+    assert name in ('loss_local_detection', 'loss_local_correction')
     loss.backward()
     assert loss.item() == 0
     assert all(p.grad is not None and not p.grad.any() for p in [x, *head.parameters()])

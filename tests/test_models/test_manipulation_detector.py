@@ -334,6 +334,8 @@ def test_modes():
     assert model(**batch, mode='predict') is batch['data_samples']
     with pytest.raises(ValueError, match="mode must be 'loss', 'predict' or 'tensor', got 'train'"):
         model(**batch, mode='train')
+    with pytest.raises(ValueError, match="'predict' data_samples"):
+        model(batch['inputs'], mode='predict')
 
 
 def test_data_preprocessor_is_built_without_a_default_scope():

@@ -1,20 +1,16 @@
 """The masked language model of captions: its loss, and the folder that training leaves."""
 
-import sys
-
 import pytest
 import torch
 from mmengine.config import Config
 from project import ROOT, run_tool
 
+from mmvlforge.cli import main
+from mmvlforge.forge import caption_scenes
+from mmvlforge.forge.captions import make_mini_set
 from mmvlforge.models import TextCorruptor
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, VLInputs
-
-sys.path.insert(0, str(ROOT / 'tools/data'))
-
-import caption_scenes  # noqa: E402
-import make_mini_captions  # noqa: E402
 
 WORDS = len(caption_scenes.VOCABULARY) + 5
 
@@ -22,7 +18,7 @@ WORDS = len(caption_scenes.VOCABULARY) + 5
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp('generated') / 'set'
-    make_mini_captions.make_mini_set(out, dict(train=30, val=5, test=10), seed=1)
+    make_mini_set(out, dict(train=30, val=5, test=10), seed=1)
     return out
 
 
@@ -82,8 +78,8 @@ model = dict(corruptor=dict(type='TextCorruptor', name={lm!r}, rate=0.3, stop_wo
 """
 
 
-def test_trained_folder_edits_captions(folder, tmp_path):
-    """The config in small: train, load what it wrote, and judge its edits with the tool."""
+def test_trained_folder_edits_captions(folder, tmp_path, capsys):
+    """The config in small: train, load what it wrote, and judge its edits."""
     config = tmp_path / 'tiny.py'
     config.write_text(TINY.format(base=str(ROOT / 'configs/vilem/mini_lm.py'), data=f'{folder}/'))
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'work')
@@ -97,15 +93,17 @@ def test_trained_folder_edits_captions(folder, tmp_path):
 
     stop = list(caption_scenes.FUNCTION_WORDS)
     config.write_text(QUALITY.format(data=f'{folder}/', lm=lm, stop=stop))
-    out = run_tool('tools/analysis/edit_quality.py', config, '--examples', 3).stdout
+    assert main(['forge', 'edit-quality', str(config), '--examples', '3']) == 0
+    out = capsys.readouterr().out
     # Only words that state a fact are edited, and two edits rarely make a caption true from the other group.
     assert '50 captions, ' in out and 'function word' not in out
     assert float(out.split('false for their picture: ')[1].split()[0]) > 95
     assert sum(line.startswith(('false  ', 'TRUE   ')) for line in out.splitlines()) == 3
 
     config.write_text(QUALITY.format(data=f'{folder}/', lm=str(tmp_path / 'nothing'), stop=stop))
-    result = run_tool('tools/analysis/edit_quality.py', config, check=False)
-    assert result.returncode == 2 and 'nothing' in result.stderr and 'cannot be loaded' in result.stderr
+    assert main(['forge', 'edit-quality', str(config)]) == 2
+    error = capsys.readouterr().err
+    assert 'nothing' in error and 'cannot be loaded' in error
 
 
 def test_configs_know_the_vocabulary():

@@ -313,6 +313,8 @@ def test_a_model_that_only_retrieves_has_no_momentum_encoders():
     assert {n.split('.')[0] for n in slim.state_dict()} == {'image_encoder', 'text_encoder', 'image_proj', 'text_proj'}
     inputs, _ = batch_of()
     torch.testing.assert_close(slim(inputs), full(inputs))
+    with pytest.raises(ValueError, match='without contrastive_head only retrieves'):
+        losses_of(slim)
 
 
 def test_proofreading_ranks_candidates_for_each_token():
@@ -397,6 +399,8 @@ def test_examination_needs_one_picture():
 def test_unknown_mode():
     with pytest.raises(ValueError, match="mode must be 'loss', 'predict' or 'tensor', got 'train'"):
         build(tiny_dual())(*batch_of(), mode='train')
+    with pytest.raises(ValueError, match="'loss' needs targets"):
+        build(tiny_dual())(batch_of()[0], mode='loss')
 
 
 # Training ------------------------------------------------------------------------------------------------------------

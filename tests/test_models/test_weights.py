@@ -375,7 +375,7 @@ def test_hf_wrong_shape_names_key_and_both_shapes(tmp_path):
 
 def test_hf_folder_failures(tmp_path):
     encoder = text_encoder(HF['roberta'][0])
-    with pytest.raises(ValueError, match=r'config\.json: no such file'):
+    with pytest.raises(FileNotFoundError, match=r'config\.json: no such file'):
         HFPretrained(tmp_path)(encoder)
     (tmp_path / 'config.json').write_text('{}')
     with pytest.raises(ValueError, match='no weights; expected one of model.safetensors'):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmvlforge.visualization.drawing import MARGIN, RIGHT_COLOR, TRUE_COLOR, WRONG_COLOR
-from mmvlforge.visualization.proofread_caption import FILLS, ProofreadToken, draw_proofread_caption
+from mmvlforge.visualization.proofread_caption import FILLS, ProofreadToken, count_outcomes, draw_proofread_caption
 
 GREY = np.full((60, 120, 3), 128, np.uint8)
 TOP = 240 + 2 * MARGIN  # the picture, enlarged to 480 pixels
@@ -23,7 +23,7 @@ def test_a_wrong_word_is_marked_and_corrected():
     assert drawn.shape[1] == 480 + 2 * MARGIN
     caption, correction = rows(drawn, FILLS[0])  # in the caption, and before its candidates
     assert caption[0] < 10 < 30 < correction[0]
-    (underline,) = rows(drawn, TRUE_COLOR)
+    (underline,) = rows(drawn, TRUE_COLOR)  # in the caption alone
     assert underline[0] >= caption[1] - 1
     assert rows(drawn, RIGHT_COLOR) and not rows(drawn, WRONG_COLOR)
     assert not rows(drawn, FILLS[1])
@@ -34,6 +34,27 @@ def test_a_bad_correction_and_a_false_alarm_are_crossed(wrong):
     drawn = draw_proofread_caption(GREY, [token('two', 0.1, 'two', 'two'), wrong])
     assert rows(drawn, WRONG_COLOR) and not rows(drawn, RIGHT_COLOR)
     assert bool(rows(drawn, TRUE_COLOR)) == (wrong.original == 'hats')
+
+
+def test_a_missed_word_is_crossed_whatever_its_first_candidate():
+    missed = token('cars', 0.4, 'hats', 'hats')
+    drawn = draw_proofread_caption(GREY, [token('two', 0.1, 'two', 'two'), missed])
+    assert rows(drawn, WRONG_COLOR) and not rows(drawn, RIGHT_COLOR) and not rows(drawn, FILLS[0])
+    assert count_outcomes([missed]) == '1 edited, 0 found, 0 put right'
+
+
+def test_what_is_counted():
+    put_right = token('cars', 0.9, 'hats', 'hats')
+    not_put_right = token('cars', 0.9, 'cups', 'hats')
+    missed = token('cars', 0.5, 'hats', 'hats')  # at the threshold, not above it
+    alarm, kept, own = token('two', 0.8, 'six', 'two'), token('two', 0.1, 'six', 'two'), token('two', 0.9, 'six')
+    outcomes = ['put right', 'not put right', 'missed', 'false alarm', '', '']
+    caption = [put_right, not_put_right, missed, alarm, kept, own]
+    assert [word.outcome(0.5) for word in caption] == outcomes
+    assert count_outcomes(caption) == '3 edited, 2 found, 1 put right, 1 false alarm'
+    assert count_outcomes([alarm, alarm, missed]) == '1 edited, 0 found, 0 put right, 2 false alarms'
+    assert count_outcomes(caption, threshold=0.85) == '3 edited, 2 found, 1 put right'
+    assert count_outcomes(caption, threshold=0.2) == '3 edited, 3 found, 2 put right, 1 false alarm'
 
 
 def test_unknown_truth_has_neither_tick_nor_underline():

@@ -1,6 +1,6 @@
 """ARO: relations in regions of Visual Genome, the two things exchanged."""
 
-_base_ = './caption_cc4m.py'
+_base_ = './retrieval_256.py'
 
 data_root = 'data/aro/'  # visual_genome_relation.json, and images/ of Visual Genome
 aro = dict(

@@ -3,29 +3,20 @@
 Recall on COCO without fine-tuning.
 """
 
-_base_ = './coco_retrieval.py'
+_base_ = ['./retrieval_256.py', './caption_augment.py']
 
-image_size = (256, 256)
 crop = dict(
     type='mmpretrain.RandomResizedCrop',
-    scale=image_size,
+    scale=_base_.image_size,
     crop_ratio_range=(0.2, 1.0),
     interpolation='bicubic',
     backend='pillow',
 )
-resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 train_pipeline = [
     dict(type='LoadImageGroup', target_size=(512, 512)),
     dict(type='CleanCaptions', max_words=30),
     dict(type='FlipWithCaptions', prob=0.5, sides='keep'),
     dict(type='ForEachImage', transforms=[crop, _base_.augment]),
-    _base_.tokenizer,
-    dict(type='PackCaptionInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageGroup', target_size=image_size),
-    dict(type='CleanCaptions', max_words=35),
-    dict(type='ForEachImage', transforms=[resize]),
     _base_.tokenizer,
     dict(type='PackCaptionInputs'),
 ]
@@ -63,8 +54,12 @@ visual_genome = dict(
 )
 train_dataloader = dict(
     batch_size=64,  # a GPU; 32 GPUs in the paper
+    num_workers=8,
+    persistent_workers=True,
+    pin_memory=True,
+    collate_fn=dict(type='mmvlforge.vl_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        _delete_=True,
         type='MixedCaptionDataset',
         datasets=[cc3m, sbu, coco, visual_genome],
         # Thousands of pairs; of Visual Genome's 5.4 million regions an epoch takes as many as fit the paper's sum.
@@ -73,7 +68,5 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 # Links die: a tenth of CC3M is an alarm if it was complete, and normal for a late download.
 custom_hooks = [dict(type='SkippedPictureHook', max_share=0.2)]

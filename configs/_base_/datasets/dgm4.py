@@ -15,13 +15,19 @@ colour_policies = [  # no geometry: it would move the box
 ]
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 train_pipeline = [
+    tokenizer,  # first: a variant replaces it by [tokenizer, *_base_.train_pipeline[1:]]
     dict(type='LoadImage', target_size=image_size),
     dict(type='RandomFlip', prob=0.5),
     resize,
     dict(type='mmpretrain.RandAugment', policies=colour_policies, num_policies=2, magnitude_level=7),
     dict(type='PackManipulationInputs'),
 ]
-test_pipeline = [dict(type='LoadImage', target_size=image_size), resize, dict(type='PackManipulationInputs')]
+test_pipeline = [
+    tokenizer,
+    dict(type='LoadImage', target_size=image_size),
+    resize,
+    dict(type='PackManipulationInputs'),
+]
 
 train_dataloader = dict(
     batch_size=32,  # a GPU; the paper does not say: 32 x 8
@@ -34,7 +40,6 @@ train_dataloader = dict(
         type='DGM4Dataset',
         data_root=data_root,
         ann_file='metadata/train.json',
-        tokenizer=tokenizer,
         pipeline=train_pipeline,
     ),
 )
@@ -49,7 +54,6 @@ val_dataloader = dict(
         type='DGM4Dataset',
         data_root=data_root,
         ann_file='metadata/val.json',
-        tokenizer=tokenizer,
         pipeline=test_pipeline,
         test_mode=True,
     ),
@@ -65,7 +69,6 @@ test_dataloader = dict(
         type='DGM4Dataset',
         data_root=data_root,
         ann_file='metadata/test.json',
-        tokenizer=tokenizer,
         pipeline=test_pipeline,
         test_mode=True,
     ),

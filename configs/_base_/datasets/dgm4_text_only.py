@@ -1,13 +1,13 @@
 """The public captions of DGM⁴ without their images: train on val.json, test on test_usa_today.json.
 
 Face types count as real, because without the image nobody can know them. The tokenizer is trained on the captions:
-python tools/data/train_tokenizer.py data/dgm4_annotations/val.json data/dgm4_tokenizer --vocab-size 8000
+mmvlforge forge tokenizer data/dgm4_annotations/val.json data/dgm4_tokenizer --vocab-size 8000
 """
 
 _base_ = './dgm4.py'
 
 data_root = 'data/dgm4_annotations/'
-tokenizer = dict(name='data/dgm4_tokenizer')
+tokenizer = dict(type='WordTokenizer', name='data/dgm4_tokenizer', max_length=50)
 class_map = {
     'orig': ('real', 'real'),
     'face_swap': ('real', 'real'),
@@ -19,13 +19,12 @@ class_map = {
     'face_swap&text_attribute': ('real', 'text_attribute'),
     'face_attribute&text_attribute': ('real', 'text_attribute'),
 }
-train_pipeline = [dict(type='PackManipulationInputs')]
+train_pipeline = [tokenizer, dict(type='PackManipulationInputs')]
 test_pipeline = train_pipeline
 
 train_dataset = dict(
     data_root=data_root,
     ann_file='val.json',
-    tokenizer=tokenizer,
     class_map=class_map,
     box_field=None,
     pipeline=train_pipeline,

@@ -1,6 +1,6 @@
 """The embedded small caption set at 128 pixels.
 
-python tools/data/make_mini_captions.py data/mini_captions --num 12000
+mmvlforge forge captions data/mini_captions --num 12000
 """
 
 _base_ = './coco_retrieval.py'

@@ -1,30 +1,36 @@
-"""The embedded small set at 128 pixels: python tools/data/make_mini_dgm4.py data/mini_dgm4 --num 12000"""
+"""The embedded small set at 128 pixels: mmvlforge forge news data/mini_dgm4 --num 12000"""
 
 _base_ = './dgm4.py'
 
 data_root = 'data/mini_dgm4/'
-tokenizer = dict(name=data_root + 'tokenizer')
+tokenizer = dict(type='WordTokenizer', name=data_root + 'tokenizer', max_length=50)
 image_size = (128, 128)
 
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 train_pipeline = [
+    tokenizer,
     dict(type='LoadImage', target_size=image_size),
     dict(type='RandomFlip', prob=0.5),
     resize,
     dict(type='PackManipulationInputs'),
 ]
-test_pipeline = [dict(type='LoadImage', target_size=image_size), resize, dict(type='PackManipulationInputs')]
+test_pipeline = [
+    tokenizer,
+    dict(type='LoadImage', target_size=image_size),
+    resize,
+    dict(type='PackManipulationInputs'),
+]
 
 train_dataloader = dict(
     batch_size=24,
     num_workers=1,
     pin_memory=False,
-    dataset=dict(data_root=data_root, tokenizer=tokenizer, pipeline=train_pipeline),
+    dataset=dict(data_root=data_root, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=1,
     persistent_workers=False,
     pin_memory=False,
-    dataset=dict(data_root=data_root, tokenizer=tokenizer, pipeline=test_pipeline),
+    dataset=dict(data_root=data_root, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader

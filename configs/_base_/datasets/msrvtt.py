@@ -1,6 +1,6 @@
 """MSR-VTT 1k-A: 1,000 videos, 8 frames of each, and a sentence."""
 
-_base_ = './caption_cc4m.py'
+_base_ = './retrieval_256.py'
 
 data_root = 'data/msrvtt/'  # MSRVTT_JSFUSION_test.csv and videos/
 test_pipeline = [

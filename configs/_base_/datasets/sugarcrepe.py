@@ -1,6 +1,6 @@
 """SugarCrepe: captions of COCO's val2017 against plausible false ones."""
 
-_base_ = './caption_cc4m.py'
+_base_ = './retrieval_256.py'
 
 data_root = 'data/sugarcrepe/'  # data/*.json, and val2017/ of COCO
 sugarcrepe = dict(

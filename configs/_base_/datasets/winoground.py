@@ -1,6 +1,6 @@
 """Winoground: 400 pairs of pictures and captions with the same words."""
 
-_base_ = './caption_cc4m.py'
+_base_ = './retrieval_256.py'
 
 data_root = 'data/winoground/'  # examples.jsonl and images/
 winoground = dict(

@@ -9,15 +9,7 @@ from PIL import Image
 
 from mmvlforge.registry import TRANSFORMS
 
-__all__ = [
-    'LoadFrames',
-    'LoadImage',
-    'LoadImageGroup',
-    'UnusableImageError',
-    'decode_image',
-    'read_image',
-]
-
+__all__ = ['LoadFrames', 'LoadImage', 'LoadImageGroup', 'UnusableImageError', 'decode_image', 'read_image']
 
 # libjpeg decodes at these fractions of the size for less than the price of the whole.
 _JPEG_FLAGS = {
@@ -189,7 +181,8 @@ class LoadFrames(BaseTransform):
         try:
             total = total or max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # some files do not say
             wanted = [(2 * i + 1) * total // (2 * self.num_frames) for i in range(self.num_frames)] if total else []
-            frames, number = [], 0
+            frames: list[np.ndarray] = []
+            number = 0
             while len(frames) < self.num_frames and video.grab():
                 if number in wanted:
                     frames += [video.retrieve()[1]] * wanted.count(number)

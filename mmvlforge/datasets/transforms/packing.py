@@ -5,16 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
+from torch import Tensor
 
 from mmvlforge.registry import TRANSFORMS
 from mmvlforge.structures import IGNORE, VLDataSample
 
-__all__ = [
-    'META_KEYS',
-    'PackCaptionInputs',
-    'PackManipulationInputs',
-]
-
+__all__ = ['PackCaptionInputs', 'PackManipulationInputs']
 
 META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'flip', 'text', 'fake_cls')
 
@@ -89,7 +85,7 @@ class PackCaptionInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack ``results``."""
         images = results.get('imgs', [])
-        inputs = dict(
+        inputs: dict[str, Tensor | list[Tensor]] = dict(
             input_ids=[torch.tensor(ids) for ids in results['input_ids']],
             word_mask=[torch.tensor([word is not None for word in words]) for words in results['word_ids']],
         )

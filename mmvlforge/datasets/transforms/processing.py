@@ -9,12 +9,9 @@ from mmcv.transforms import BaseTransform, Compose
 from mmvlforge.annotations import clean_caption, has_sides, swap_sides
 from mmvlforge.registry import TRANSFORMS
 
-__all__ = [
-    'CleanCaptions',
-    'FlipWithCaptions',
-    'ForEachImage',
-    'SIDES',
-]
+__all__ = ['CleanCaptions', 'FlipWithCaptions', 'ForEachImage']
+
+SIDES = ('keep', 'swap', 'ignore')
 
 
 @TRANSFORMS.register_module()
@@ -35,9 +32,6 @@ class CleanCaptions(BaseTransform):
         """Clean ``results['captions']``."""
         results['captions'] = [clean_caption(caption, self.max_words) for caption in results['captions']]
         return results
-
-
-SIDES = ('keep', 'swap', 'ignore')
 
 
 @TRANSFORMS.register_module()

@@ -3,14 +3,11 @@
 import os
 
 from mmcv.transforms import BaseTransform
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mmvlforge.registry import TRANSFORMS
 
-__all__ = [
-    'CaptionTokenizer',
-    'WordTokenizer',
-]
+__all__ = ['CaptionTokenizer', 'WordTokenizer']
 
 
 @TRANSFORMS.register_module()
@@ -36,32 +33,36 @@ class WordTokenizer(BaseTransform):
         self.name = name
         self.max_length = max_length
         self.kwargs = kwargs
-        self._tokenizer = None
+        self._tokenizer: PreTrainedTokenizerBase | None = None
 
     @property
-    def tokenizer(self):
+    def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer, loaded at first use: a config can then be built where its vocabulary is missing."""
         if self._tokenizer is None:
             # Workers are forked; the tokenizer's own threads would only warn there.
             os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
             try:
-                self._tokenizer = AutoTokenizer.from_pretrained(self.name, add_prefix_space=True, **self.kwargs)
+                tokenizer = AutoTokenizer.from_pretrained(
+                    self.name, add_prefix_space=True, trust_remote_code=False, **self.kwargs
+                )
             except (OSError, ValueError) as error:
                 raise ValueError(
                     f'tokenizer {self.name!r} cannot be loaded: {error}. Give a folder with tokenizer.json (or '
                     'vocab.json and merges.txt, or vocab.txt) and tokenizer_config.json, or a name on a reachable hub.'
                 ) from error
-            if not self._tokenizer.is_fast:
+            if not tokenizer.is_fast:
                 raise ValueError(f'tokenizer {self.name!r} is not a fast one: it cannot map tokens to words')
+            self._tokenizer = tokenizer
         return self._tokenizer
+
+    def encode(self, text: str) -> tuple[list[int], list[int | None]]:
+        """Token ids of a caption, special tokens included, and the word of each token, None for special ones."""
+        encoding = self.tokenizer(text.split(), is_split_into_words=True, truncation=True, max_length=self.max_length)
+        return encoding['input_ids'], encoding.word_ids()
 
     def transform(self, results: dict) -> dict:
         """Tokenise ``results['text']``."""
-        encoding = self.tokenizer(
-            results['text'].split(), is_split_into_words=True, truncation=True, max_length=self.max_length
-        )
-        results['input_ids'] = encoding['input_ids']
-        results['word_ids'] = encoding.word_ids()
+        results['input_ids'], results['word_ids'] = self.encode(results['text'])
         return results
 
 
@@ -81,7 +82,7 @@ class CaptionTokenizer(WordTokenizer):
 
     def transform(self, results: dict) -> dict:
         """Tokenise ``results['captions']``."""
-        encoded = [super(CaptionTokenizer, self).transform(dict(text=text)) for text in results['captions']]
-        for key in ('input_ids', 'word_ids'):
-            results[key] = [caption[key] for caption in encoded]
+        encoded = [self.encode(caption) for caption in results['captions']]
+        results['input_ids'] = [ids for ids, _ in encoded]
+        results['word_ids'] = [words for _, words in encoded]
         return results

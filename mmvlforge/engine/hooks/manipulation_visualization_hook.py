@@ -6,8 +6,8 @@ from pathlib import Path
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 
+from mmvlforge.evaluation.samples import prediction_error
 from mmvlforge.registry import HOOKS
-from mmvlforge.reports.manipulation import prediction_error
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture, load_picture
 
@@ -22,7 +22,7 @@ class ManipulationVisualizationHook(Hook):
     Args:
         show_dir: Folder for the pictures. Default: ``pictures`` in the run's log folder.
         worst: If given, keep only so many samples, those with the largest
-            :func:`mmvlforge.reports.manipulation.prediction_error`, and draw them after the last batch. Default: None.
+            :func:`mmvlforge.evaluation.samples.prediction_error`, and draw them after the last batch. Default: None.
         max_samples: If given, stop after so many pictures a process. Not together with ``worst``. Default: None.
 
     Raises:
@@ -50,9 +50,7 @@ class ManipulationVisualizationHook(Hook):
             )
         self._kept, self._drawn = [], 0
 
-    def after_test_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs: Sequence[VLDataSample] | None = None
-    ) -> None:
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs: Sequence[VLDataSample] = ()) -> None:
         """Draw the samples of one batch, or remember the worst so far."""
         if self.worst is not None:
             self._kept = self._worst([*self._kept, *outputs])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmengine.evaluator import BaseMetric
 
 from mmvlforge.evaluation.manipulation import binary_metrics
-from mmvlforge.evaluation.predictions import sample_fake_score
+from mmvlforge.evaluation.samples import sample_fake_score
 from mmvlforge.registry import METRICS
 
 __all__ = ['BinaryMetric']

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmengine.evaluator import BaseMetric
 
 from mmvlforge.evaluation.manipulation import PROTOCOLS, box_metrics
-from mmvlforge.evaluation.predictions import sample_box
+from mmvlforge.evaluation.samples import sample_box
 from mmvlforge.registry import METRICS
 
 __all__ = ['BoxMetric']

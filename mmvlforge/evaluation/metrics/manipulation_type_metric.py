@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmengine.evaluator import BaseMetric
 
 from mmvlforge.evaluation.manipulation import type_breakdown, type_metrics
-from mmvlforge.evaluation.predictions import sample_type_scores
+from mmvlforge.evaluation.samples import sample_type_scores
 from mmvlforge.registry import METRICS
 
 __all__ = ['ManipulationTypeMetric']

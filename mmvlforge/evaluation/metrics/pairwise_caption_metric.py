@@ -39,9 +39,9 @@ class PairwiseCaptionMetric(BaseFeatureMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts, categories = self.unique_columns(results)
-        images, texts = same_number(images, indices, 1, 'images')[:, 0], same_number(texts, indices, 2, 'captions')
+        pictures, captions = same_number(images, indices, 1, 'images')[:, 0], same_number(texts, indices, 2, 'captions')
         unknown = sorted(set(self.exclude) - set(categories))
         if unknown:
             print_log(f'exclude: no sample is of category {unknown}', logger='current', level=logging.WARNING)
         kept = [row for row, category in enumerate(categories) if category not in self.exclude]
-        return pairwise_metrics(images[kept], texts[kept], [categories[row] for row in kept], self.means)
+        return pairwise_metrics(pictures[kept], captions[kept], [categories[row] for row in kept], self.means)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.predictions import prediction_row, write_predictions
+from mmvlforge.evaluation.predictions import write_predictions
+from mmvlforge.evaluation.samples import prediction_row
 from mmvlforge.registry import METRICS
 
 __all__ = ['PredictionWriter']

@@ -22,5 +22,5 @@ class WinogroundMetric(BaseFeatureMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts, tags, num_preds = self.unique_columns(results)
-        images, texts = same_number(images, indices, 2, 'images'), same_number(texts, indices, 2, 'captions')
-        return winoground_metrics(images, texts, tags, num_preds)
+        pictures, captions = same_number(images, indices, 2, 'images'), same_number(texts, indices, 2, 'captions')
+        return winoground_metrics(pictures, captions, tags, num_preds)

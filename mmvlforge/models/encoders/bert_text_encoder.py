@@ -88,21 +88,17 @@ class BertTextEncoder(BaseModule):
             )
             for index in range(num_layers)
         )
-
-    @property
-    def hf_config(self) -> dict:
-        """The fields by which Hugging Face would describe this model."""
-        layer = self.layers[0]
-        return dict(
+        # The fields by which Hugging Face would describe this model.
+        self.hf_config = dict(
             model_type='bert',
-            vocab_size=self.word_embed.num_embeddings,
-            hidden_size=self.word_embed.embedding_dim,
-            num_hidden_layers=len(self.layers),
-            num_attention_heads=layer.self_attn.num_heads,
-            intermediate_size=layer.fc1.out_features,
+            vocab_size=vocab_size,
+            hidden_size=embed_dims,
+            num_hidden_layers=num_layers,
+            num_attention_heads=num_heads,
+            intermediate_size=ffn_dims,
             hidden_act='gelu',
             layer_norm_eps=self.norm.eps,
-            max_position_embeddings=self.position_embed.num_embeddings,
+            max_position_embeddings=max_length,
             type_vocab_size=self.type_embed.num_embeddings,
             pad_token_id=0,
         )

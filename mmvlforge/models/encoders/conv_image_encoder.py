@@ -35,7 +35,8 @@ class ConvImageEncoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        layers, in_channels = [], 3
+        layers: list[nn.Module] = []
+        in_channels = 3
         for out_channels, stride in zip(channels, strides):
             kernel = stride if not layers else 3
             padding = 0 if not layers else 1

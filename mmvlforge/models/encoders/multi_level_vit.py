@@ -16,7 +16,7 @@ class MultiLevelViT(ViTImageEncoder):
         init_cfg: As in ViTImageEncoder.
     """
 
-    def forward(self, inputs: VLInputs) -> ImageFeatures:
+    def forward(self, inputs: VLInputs) -> ImageFeatures:  # type: ignore[override]  # only the backbone is shared
         """Encode ``inputs.images``."""
         outputs = self.backbone(inputs.images)
         return ImageFeatures(outputs[-1][:, 0], tuple(tokens[:, 1:] for tokens in outputs))

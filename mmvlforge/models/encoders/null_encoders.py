@@ -7,10 +7,7 @@ from torch import Tensor, nn
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
 
-__all__ = [
-    'NullImageEncoder',
-    'NullTextEncoder',
-]
+__all__ = ['NullImageEncoder', 'NullTextEncoder']
 
 
 @MODELS.register_module()

@@ -101,7 +101,7 @@ class ContrastiveHead(BaseModule):
             keys: ẑ of the batch, without ``(B, D)`` each.
             image_ids: Equal for pairs of one picture, at least 0, int64 ``(B,)``.
             hard_texts: Features of one more wrong text for each picture ``(B, D)``.
-            hard_mask: True where there is one, bool ``(B,)``.
+            hard_mask: True where there is one, bool ``(B,)``; None if there is one everywhere.
         """
         with torch.no_grad():
             self.temperature.clamp_(*self.temperature_range)
@@ -116,8 +116,9 @@ class ContrastiveHead(BaseModule):
             image_targets = self._targets(positives, keys.text, all_images)
             if hard_texts is not None:
                 hard = (features.image * hard_texts).sum(dim=-1) / self.temperature
-                # Not -inf, of which a target of 0 would make NaN.
-                to_text = torch.cat([to_text, hard.masked_fill(~hard_mask, -1e4)[:, None]], dim=1)
+                if hard_mask is not None:
+                    hard = hard.masked_fill(~hard_mask, -1e4)  # not -inf, of which a target of 0 would make NaN
+                to_text = torch.cat([to_text, hard[:, None]], dim=1)
                 text_targets = F.pad(text_targets, (0, 1))
             loss = (F.cross_entropy(to_text, text_targets) + F.cross_entropy(to_image, image_targets)) / 2
         self._enqueue(images, texts, ids)

@@ -47,12 +47,21 @@ class ErrorCorrectionHead(BaseModule):
         """
         return decode(self.transform(tokens)) + self.bias
 
-    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """L_cor of tokens ``(B, L, C)``."""
+    def loss(
+        self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor], prefix: str = 'loss'
+    ) -> dict[str, Tensor]:
+        """L_cor.
+
+        Args:
+            tokens: ``(B, L, C)``.
+            edited: The captions they were made from.
+            decode: The text encoder's ``word_logits``.
+            prefix: What the loss's name begins with.
+        """
         is_edit = edited.correction != IGNORE
         positions = is_edit.int().topk(min(self.max_edits, is_edit.shape[1]), dim=1).indices
         labels = edited.correction.gather(1, positions)
         chosen = tokens.gather(1, positions[:, :, None].expand(-1, -1, tokens.shape[2]))
         logits = self(chosen, decode).float()
         loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction='sum')
-        return dict(loss_correction=self.loss_weight * loss / (labels != IGNORE).sum().clamp(min=1))
+        return {f'{prefix}_correction': self.loss_weight * loss / (labels != IGNORE).sum().clamp(min=1)}

@@ -1,7 +1,5 @@
 """Which words are wrong."""
 
-from collections.abc import Callable
-
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -37,9 +35,15 @@ class ErrorDetectionHead(BaseModule):
         """Logits of edited and kept for each token ``(B, L, 2)``."""
         return self.classifier(tokens)
 
-    def loss(self, tokens: Tensor, edited: EditedText, decode: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """L_det of tokens ``(B, L, C)``; ``decode`` is the correction head's."""
+    def loss(self, tokens: Tensor, edited: EditedText, prefix: str = 'loss') -> dict[str, Tensor]:
+        """L_det.
+
+        Args:
+            tokens: ``(B, L, C)``.
+            edited: The captions they were made from.
+            prefix: What the loss's name begins with.
+        """
         losses = F.cross_entropy(self(tokens).float().transpose(1, 2), edited.detection, reduction='none')
         has_edit = (edited.detection == 0).any(dim=1)
         loss = (losses.sum(dim=1) * has_edit).sum() / has_edit.sum().clamp(min=1)
-        return dict(loss_detection=self.loss_weight * loss)
+        return {f'{prefix}_detection': self.loss_weight * loss}

@@ -1,4 +1,4 @@
-"""What the tools of tools/weights share: the model of a config, and writing what was converted for it."""
+"""The model of a config, and the file of weights that is made for it."""
 
 import os
 import re
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from mmvlforge.models.weights.conversion import convert
 from mmvlforge.registry import MODELS
+
+__all__ = ['meta_state_dict', 'read_config', 'require_groups', 'write_checkpoint', 'write_converted']
 
 
 def read_config(path: str) -> Config:
@@ -45,8 +47,8 @@ def require_groups(keys: Iterable[str], groups: Iterable[str], where: str, what:
 
 def write_converted(
     source: Mapping[str, Tensor], names: Mapping[str, str], config: str, where: str, out: str, left_out: str
-) -> None:
-    """Convert for the model of a config, say what fits on which side, and write a file for ``load_from``.
+) -> list[str]:
+    """Convert for the model of a config and write a file for ``load_from``.
 
     Args:
         source: Foreign state dict.
@@ -56,26 +58,30 @@ def write_converted(
         out: File to write; its folder is made if need be.
         left_out: Pattern of our names that the file is not expected to fill.
 
+    Returns:
+        What was done, as lines for people: what fits, and what is left over on either side.
+
     Raises:
         ValueError: As in ``convert``.
     """
     converted = convert(source, names, meta_state_dict(read_config(config).model), where)
-    expected = [name for name in converted.missing if re.fullmatch(left_out, name)]
-    print(f'{len(converted.state_dict)} tensors converted')
-    _print_keys('unused keys of the file', converted.unused)
-    _print_keys('missing as expected, they start from their own initialisation', expected)
-    _print_keys('MISSING, NOT EXPECTED', [name for name in converted.missing if name not in expected])
     write_checkpoint(converted.state_dict, where, out)
+    expected = [name for name in converted.missing if re.fullmatch(left_out, name)]
+    unexpected = [name for name in converted.missing if name not in expected]
+    return [
+        f'{len(converted.state_dict)} tensors converted',
+        *_list_keys('unused keys of the file', converted.unused),
+        *_list_keys('missing as expected, they start from their own initialisation', expected),
+        *_list_keys('MISSING, NOT EXPECTED', unexpected),
+        f'written: {out}',
+    ]
 
 
-def _print_keys(title: str, keys: list[str]) -> None:
-    if keys:
-        print(f'{title}: {len(keys)}')
-        print('\n'.join(f'  {key}' for key in keys))
+def _list_keys(title: str, keys: list[str]) -> list[str]:
+    return [f'{title}: {len(keys)}', *(f'  {key}' for key in keys)] if keys else []
 
 
 def write_checkpoint(state_dict: Mapping[str, Tensor], source: str, out: str) -> None:
-    """Write a file for ``load_from``, with the name of the file it was made from."""
+    """Write a file for ``load_from``, with the name of the file it was made from; its folder is made if need be."""
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
     torch.save({'state_dict': dict(state_dict), 'meta': {'source': os.path.basename(source)}}, out)
-    print(f'written: {out}')

@@ -38,7 +38,7 @@ def convert(
     state_dict, unused = {}, []
     for key, value in source.items():
         name = names.get(key)
-        if name not in target:
+        if name is None or name not in target:
             unused.append(key)
             continue
         state_dict[name] = _fit(value.detach(), target[name], f'{where}: {key} → {name}')

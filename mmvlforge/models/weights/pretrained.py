@@ -1,21 +1,33 @@
 """Initialisers for ``init_cfg``: start a part of a model from published weights."""
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from mmvlforge.annotations.json_files import read_json_object
 from mmvlforge.models.weights.conversion import load_into
 from mmvlforge.models.weights.key_maps import clip_vit_names, timm_vit_names
-from mmvlforge.models.weights.reading import read_hf_weights, read_json, read_state_dict
+from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 
-__all__ = [
-    'CLIPPretrained',
-    'HFPretrained',
-    'RetrieverPretrained',
-    'ViTPretrained',
-]
+__all__ = ['CLIPPretrained', 'HFPretrained', 'RetrieverPretrained', 'ViTPretrained']
+
+# What changes the outputs of a language model. Half of it would load without a word, all shapes being right.
+_FIELDS = (
+    'model_type',
+    'vocab_size',
+    'hidden_size',
+    'num_hidden_layers',
+    'num_attention_heads',
+    'intermediate_size',
+    'hidden_act',
+    'layer_norm_eps',
+    'max_position_embeddings',
+    'type_vocab_size',
+    'pad_token_id',
+)
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -66,22 +78,6 @@ class ViTPretrained:
         load_into(module, state_dict, timm_vit_names(state_dict), str(self.checkpoint))
 
 
-# What changes the outputs. Half of it would load without a word, all shapes being right.
-_FIELDS = (
-    'model_type',
-    'vocab_size',
-    'hidden_size',
-    'num_hidden_layers',
-    'num_attention_heads',
-    'intermediate_size',
-    'hidden_act',
-    'layer_norm_eps',
-    'max_position_embeddings',
-    'type_vocab_size',
-    'pad_token_id',
-)
-
-
 @WEIGHT_INITIALIZERS.register_module()
 class HFPretrained:
     """Load a RoBERTa or BERT folder (``config.json`` and weights) into HFTextEncoder or BertTextEncoder.
@@ -95,14 +91,15 @@ class HFPretrained:
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def __call__(self, module: nn.Module) -> None:
-        """Load into ``module``.
+    def __call__(self, module: Any) -> None:
+        """Load into ``module``, which says what Hugging Face calls its fields (``hf_config``) and keys (``hf_names``).
 
         Raises:
-            ValueError: A file is missing or unreadable, the folder's model is another one than ``module``, a shape
-                does not fit, or no key does.
+            ValueError: A file is unreadable, the folder's model is another one than ``module``, a shape does not fit,
+                or no key does.
+            FileNotFoundError: There is no ``config.json``.
         """
-        theirs = read_json(Path(self.folder).expanduser() / 'config.json')
+        theirs = read_json_object(Path(self.folder).expanduser() / 'config.json')
         ours = module.hf_config
         differ = [f for f in _FIELDS if f in theirs and theirs[f] != ours.get(f)]
         if differ:

@@ -1,6 +1,5 @@
 """Read state dicts from files, without running what a file may carry."""
 
-import json
 import os
 import pickle
 import re
@@ -8,11 +7,16 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+from mmvlforge.annotations.json_files import read_json_object
 
 _REMEDY = 'Save the state dict alone and give that file: torch.save(model.state_dict(), FILE)'
 _HF_FILES = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json')
@@ -44,11 +48,12 @@ def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMED
             f"torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), NEW_FILE)"
         )
     try:
-        content = torch.load(path, map_location='cpu', weights_only=not unsafe)
+        with torch.serialization.safe_globals(_mmengine_globals()):
+            content = torch.load(path, map_location='cpu', weights_only=not unsafe)
     except (ImportError, AttributeError) as error:
         raise ValueError(f'{path}: holds an object of a package that is not installed: {error}') from error
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _reason(error)
         ending = '' if unsafe else f', or it holds other objects than tensors. {remedy}'
         raise ValueError(f'{path}: cannot be read ({reason}). The file is damaged{ending}') from error
     state = content
@@ -60,6 +65,30 @@ def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMED
     if odd:
         raise ValueError(f'{path}: not a state dict: these entries are not tensors: {", ".join(odd[:5])}')
     return dict(state)
+
+
+def _reason(error: Exception) -> str:
+    """What PyTorch says in many lines: the object that it refused to make, or the first line."""
+    refused = re.search(r'GLOBAL (\S+)', str(error))
+    if refused:
+        return refused[1]
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _mmengine_globals() -> list:
+    """What MMEngine writes beside the weights: its log's numbers, which name some of their own methods."""
+    array, number = np.zeros(1), np.float64(0)
+    types = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.uint32)]
+    rebuild = [array.__reduce__()[0], number.__reduce__()[0]]
+    names = [(_log_method, f'{module}.getattr') for module in ('builtins', '__builtin__')]
+    return [HistoryBuffer, np.ndarray, np.dtype, slice, *types, *rebuild, *names]
+
+
+def _log_method(owner: Any, name: str) -> Any:
+    """Stands for ``getattr``, by which a file could reach anything: methods of the log alone."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'GLOBAL getattr({owner!r:.60}, {name!r})')
+    return getattr(owner, name)
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -84,33 +113,13 @@ def read_hf_weights(folder: str | Path) -> dict[str, Tensor]:
         raise ValueError(f'{folder}: no weights; expected one of {", ".join(_HF_FILES)}')
     if path.suffix != '.json':
         return read_state_dict(path)
-    shards = read_json(path).get('weight_map')
+    shards = read_json_object(path).get('weight_map')
     if not isinstance(shards, dict):
         raise ValueError(f"{path}: needs 'weight_map', an object {{key: file}}")
     state_dict = {}
     for shard in sorted(set(shards.values())):
         state_dict.update(read_state_dict(folder / shard))
     return state_dict
-
-
-def read_json(path: Path) -> dict:
-    """Read a JSON object.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ValueError: The file is missing or not a JSON object.
-    """
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file')
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path}:{error.lineno}: broken JSON: {error.msg}') from error
-    if not isinstance(content, dict):
-        raise ValueError(f'{path}: must be a JSON object, found {type(content).__name__}')
-    return content
 
 
 @contextmanager
@@ -135,7 +144,8 @@ def safe_checkpoints(unsafe: bool = False) -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as error:
-        reason = re.search(r'GLOBAL (\S+)|$', str(error))[1] or str(error).splitlines()[0]
+        found = re.search(r'GLOBAL (\S+)', str(error))
+        reason = found[1] if found else str(error).splitlines()[0]
         raise ValueError(
             f'a checkpoint was not read, because it holds more than tensors and could run code: {reason}. If you trust '
             'its source, save its state dict alone, or give train or test --unsafe-load'

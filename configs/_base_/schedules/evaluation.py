@@ -1,0 +1,4 @@
+"""No training, only evaluation."""
+
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

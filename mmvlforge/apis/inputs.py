@@ -1,0 +1,214 @@
+"""What people give to a model: pictures and captions, alone or together, one or a million."""
+
+import csv
+import hashlib
+import io
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mmvlforge.annotations.json_files import parse_json
+from mmvlforge.datasets.transforms.loading import decode_image, read_image
+
+__all__ = ['IMAGE_SUFFIXES', 'ImageSource', 'Picture', 'Query', 'read_queries']
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+_ORIENTATION = 274  # tag of EXIF
+
+ImageSource = str | Path | np.ndarray | Image.Image
+
+
+class Query(NamedTuple):
+    """One thing that is asked about.
+
+    Attributes:
+        image: File, RGB array uint8 ``(H, W, 3)`` or PIL picture; None for a caption alone.
+        caption: None for a picture alone.
+        id: The user's own name for it.
+    """
+
+    image: ImageSource | None = None
+    caption: str | None = None
+    id: Any = None
+
+    @property
+    def image_name(self) -> str | None:
+        """The file's name, None of a picture that is none."""
+        return str(self.image) if isinstance(self.image, (str, Path)) else None
+
+
+def read_queries(inputs: Any) -> Iterator[Query]:
+    """One query after another, from whatever form they come in; nothing is read before it is asked for.
+
+    Args:
+        inputs: A picture (file, array or PIL), a folder of pictures, a ``.csv`` or ``.jsonl`` file with ``image``,
+            ``caption`` and ``id`` (pictures relative to that file, each column may be missing), a pair ``(image,
+            caption)``, a dict with such fields, a :class:`Query`, or a list or generator of any of these.
+
+    Raises:
+        ValueError: A form that is none of these, or a line of a file that is broken (file, line, field).
+    """
+    if isinstance(inputs, Query):
+        yield inputs
+    elif isinstance(inputs, dict):
+        yield _from_fields(inputs, 'query')
+    elif isinstance(inputs, (np.ndarray, Image.Image)):
+        yield Query(inputs)
+    elif isinstance(inputs, (str, Path)):
+        yield from _from_path(Path(inputs))
+    elif isinstance(inputs, tuple) and len(inputs) == 2:
+        yield _from_fields(dict(image=inputs[0], caption=inputs[1]), 'pair')
+    elif isinstance(inputs, Iterable):
+        for item in inputs:
+            yield from read_queries(item)
+    else:
+        raise ValueError(f'{type(inputs).__name__} is no picture, pair, folder, csv or jsonl file, nor a list of such')
+
+
+def _from_path(path: Path) -> Iterator[Query]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
+        if not files:
+            raise ValueError(f'{path}: no picture in this folder; known endings are {", ".join(IMAGE_SUFFIXES)}')
+        yield from (Query(str(file)) for file in files)
+    elif path.suffix.lower() == '.csv':
+        yield from _from_csv(path)
+    elif path.suffix.lower() == '.jsonl':
+        with open(path, encoding='utf-8', newline='\n') as file:
+            for number, line in enumerate(_decoded(file, path), 1):
+                if line.strip():
+                    yield _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
+    else:
+        yield Query(str(path))
+
+
+def _from_csv(path: Path) -> Iterator[Query]:
+    with open(path, encoding='utf-8-sig', newline='') as file:
+        rows = csv.DictReader(_decoded(file, path), strict=True)
+        try:
+            columns = rows.fieldnames or []
+            if not {'image', 'caption'} & set(columns):
+                raise ValueError(f"{path}: needs a column 'image' or 'caption'; its first line has {columns}")
+            for row in rows:
+                where = f'{path}:{rows.line_num}'
+                if None in row:
+                    raise ValueError(f'{where}: more fields than the {len(columns)} columns; quote a text with commas')
+                yield _from_fields(row, where, path.parent)
+        except csv.Error as error:
+            raise ValueError(f'{path}:{rows.line_num}: broken CSV: {error}') from error
+
+
+def _decoded(lines: Iterable[str], path: Path) -> Iterator[str]:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+
+
+def _from_fields(fields: Any, where: str, folder: Path | None = None) -> Query:
+    """Check the fields of one query; an empty one counts as missing."""
+    if not isinstance(fields, dict):
+        raise ValueError(f'{where}: {fields!r:.60} must be an object with image, caption and id')
+    image, caption, id = (None if _is_empty(fields.get(name)) else fields[name] for name in ('image', 'caption', 'id'))
+    if image is None and caption is None:
+        raise ValueError(f'{where}: needs an image or a caption; it has {sorted(map(str, fields))}')
+    if caption is not None and not isinstance(caption, str):
+        raise ValueError(f'{where}: caption is {caption!r:.60}, must be a string')
+    if image is not None and not isinstance(image, (str, Path, np.ndarray, Image.Image)):
+        raise ValueError(f'{where}: image is {image!r:.60}, must be a file, an RGB array or a PIL picture')
+    if isinstance(image, (str, Path)) and folder is not None:
+        image = str(folder / image)
+    return Query(image, caption, id)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+class Picture:
+    """A picture as a person sees it: EXIF rotation applied, an alpha channel dropped.
+
+    Args:
+        source: File, RGB array uint8 ``(H, W, 3)`` or PIL picture.
+
+    Raises:
+        UnusableImageError: The file is missing.
+        ValueError: An array of another form.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        self.name = str(source) if isinstance(source, (str, Path)) else 'picture'
+        self._array: np.ndarray | None = None
+        if isinstance(source, Image.Image):
+            file = io.BytesIO()
+            source.save(file, 'PNG', exif=source.getexif())  # what is hashed and read is then one and the same
+            self.data = file.getvalue()
+        elif isinstance(source, np.ndarray):
+            if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+                raise ValueError(
+                    f'picture array of type {source.dtype} and shape {source.shape}, must be uint8 (H, W, 3), RGB'
+                )
+            self._array, self.data = source, source.tobytes()
+        else:
+            self.data = read_image(self.name)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file; of an array, of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def load(self, target_size: tuple[int, int] | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+        """Decode.
+
+        Args:
+            target_size: Width and height that are needed; a JPEG far larger is decoded at a fraction of its size.
+
+        Returns:
+            The picture, BGR uint8 ``(H, W, 3)``, and height and width of the whole picture, upright.
+
+        Raises:
+            UnusableImageError: The bytes are no whole picture.
+        """
+        if self._array is not None:
+            return cv2.cvtColor(self._array, cv2.COLOR_RGB2BGR), self._array.shape[:2]
+        img, (width, height) = decode_image(self.data, self.name, target_size)
+        orientation = self._orientation()
+        if orientation >= 5:
+            width, height = height, width
+        return _upright(img, orientation), (height, width)
+
+    def _orientation(self) -> int:
+        try:
+            with Image.open(io.BytesIO(self.data)) as image:
+                return image.getexif().get(_ORIENTATION, 1)
+        except Exception:  # a picture that was decoded, with EXIF that is broken: shown as it is stored
+            return 1
+
+    def rgb(self) -> np.ndarray:
+        """The whole picture, RGB uint8 ``(H, W, 3)``."""
+        return cv2.cvtColor(self.load()[0], cv2.COLOR_BGR2RGB)
+
+
+def _upright(img: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a stored picture as EXIF's orientation, 1 to 8, says."""
+    if orientation in (5, 6, 7, 8):
+        img = img.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        img = img[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        img = img[::-1]
+    return np.ascontiguousarray(img)
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of ``size`` items, the last one shorter."""
+    if size < 1:
+        raise ValueError(f'batch_size must be at least 1, got {size}')
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk

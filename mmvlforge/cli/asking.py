@@ -1,0 +1,111 @@
+"""``mmvlforge check`` and ``mmvlforge proofread``: one picture and its caption."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from mmvlforge.cli.output import CfgOptions, read_cfg_options
+
+__all__ = ['check', 'proofread']
+
+Model = Annotated[
+    str, typer.Option('--model', metavar='M', help='folder of a model (or a work dir), or CONFIG CHECKPOINT')
+]
+Checkpoint = Annotated[str | None, typer.Option('--checkpoint', metavar='FILE', help='checkpoint of a --model CONFIG')]
+Json = Annotated[bool, typer.Option('--json', help='print the answer as JSON')]
+Save = Annotated[str | None, typer.Option(metavar='PICTURE', help='draw the answer, the format told by the ending')]
+Device = Annotated[str | None, typer.Option(help='such as cuda or cpu (default: a GPU if there is one)')]
+Bf16 = Annotated[bool, typer.Option('--bf16', help='run in bfloat16')]
+
+
+def check(
+    image: Annotated[str, typer.Argument(help='picture file, or - for a caption alone')],
+    caption: Annotated[str, typer.Argument(help='its caption, in quotes; - for a picture alone')] = '-',
+    *,
+    model: Model,
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
+    save: Save = None,
+    device: Device = None,
+    bf16: Bf16 = False,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Is a picture with its caption faked, how, where, which words?
+
+    A score is what the model learnt from its training set; on pictures and captions of another kind it can be wrong
+    with confidence.
+    """
+    if image == caption == '-':
+        raise typer.BadParameter('give a picture, a caption or both')
+    from mmvlforge.apis import ManipulationInferencer
+
+    options = read_cfg_options(cfg_options)
+    inferencer = ManipulationInferencer(model, checkpoint, device, bf16, options)
+    found = _ask(inferencer, image, caption, save)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    if found['verdict']:
+        print(f'{found["verdict"]}, P(fake) = {found["fake_score"]:.3f}')
+    else:
+        print('no verdict')
+    for name, probability in found['types'].items():
+        print(f'  {name.replace("_", " "):16} {"-" if probability is None else f"{probability:.3f}"}')
+    if image != '-':
+        print(f'manipulated region: {found["box"] or "none"} (x1, y1, x2, y2 in pixels)')
+    if caption != '-':
+        print(f'manipulated words: {" ".join(word["word"] for word in found["words"] if word["marked"]) or "none"}')
+    _warn(found)
+
+
+def proofread(
+    image: Annotated[str, typer.Argument(help='picture file')],
+    caption: Annotated[str, typer.Argument(help='its caption, right or wrong, in quotes')],
+    *,
+    model: Model,
+    checkpoint: Checkpoint = None,
+    path: Annotated[str | None, typer.Option(help="'local' or 'global' (default: the model's first)")] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help='P(wrong) above which a word is marked')] = 0.5,
+    as_json: Json = False,
+    save: Save = None,
+    device: Device = None,
+    bf16: Bf16 = False,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Which words of a caption are wrong for its picture, and what should stand there?"""
+    from mmvlforge.apis import ProofreadInferencer
+
+    options = dict(device=device, bf16=bf16, cfg_options=read_cfg_options(cfg_options))
+    inferencer = ProofreadInferencer(model, checkpoint, path, threshold, **options)
+    found = _ask(inferencer, image, caption, save)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    for word in found['words']:
+        if word['marked']:
+            others = ', '.join(f'{other["word"]} {other["score"]:.2f}' for other in word['corrections'])
+            print(f'{word["word"]}: P(wrong) = {word["wrong_score"]:.2f}; rather {others}')
+    if not found['wrong_words']:
+        unjudged = len(found['unknown_words']) + found['unread_words']
+        print('no word held for wrong' + (f'; {unjudged} words were not judged' if unjudged else ''))
+    _warn(found)
+
+
+def _ask(inferencer, image: str, caption: str, save: str | None) -> dict:
+    """The answer to one pair, drawn if asked."""
+    if not caption.strip():
+        raise ValueError('the caption is empty; - stands for none')
+    query = dict(image=None if image == '-' else image, caption=None if caption == '-' else caption)
+    answer = inferencer(query, draw=save is not None)
+    if save is not None:
+        from mmvlforge.visualization.drawing import save_picture
+
+        save_picture(answer['visualization'][0], save)
+    return answer['predictions'][0]
+
+
+def _warn(found: dict) -> None:
+    for warning in found['warnings']:
+        print(f'warning: {warning}', file=sys.stderr)

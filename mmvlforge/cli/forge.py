@@ -1,0 +1,113 @@
+"""``mmvlforge forge``: makers of data sets, and what they need."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mmvlforge.cli.output import Stopped, new_app, print_table
+from mmvlforge.cli.progress import progress
+
+__all__ = ['app']
+
+app = new_app('make data sets: drawn by program, with every truth known')
+
+Out = Annotated[Path, typer.Argument(help='folder to write to')]
+Seed = Annotated[int, typer.Option(help='the same seed gives the same bytes')]
+Workers = Annotated[int, typer.Option(help='processes', show_default='one a core')]
+Force = Annotated[bool, typer.Option('--force', help='replace a set made with other arguments')]
+CORES = os.cpu_count() or 1
+
+
+@app.command()
+def news(
+    out: Out,
+    num: Annotated[int, typer.Option(help='training records')],
+    seed: Seed = 0,
+    num_val: Annotated[int, typer.Option(help='validation records')] = 300,
+    num_test: Annotated[int, typer.Option(help='test records')] = 1200,
+    workers: Workers = CORES,
+    force: Force = False,
+) -> None:
+    """drawn news in the layout of DGM4, all nine classes: data/mini_dgm4 of the quick start"""
+    from mmvlforge.forge.news import make_mini_set
+
+    _make(make_mini_set, 'records', out, dict(train=num, val=num_val, test=num_test), seed, workers, force)
+
+
+@app.command()
+def captions(
+    out: Out,
+    num: Annotated[int, typer.Option(help='training pictures')],
+    seed: Seed = 0,
+    num_val: Annotated[int, typer.Option(help='validation pictures')] = 200,
+    num_test: Annotated[int, typer.Option(help='test pictures')] = 500,
+    workers: Workers = CORES,
+    force: Force = False,
+) -> None:
+    """drawn scenes with five captions each, in the formats of the retrieval sets: data/mini_captions"""
+    from mmvlforge.forge.captions import make_mini_set
+
+    _make(make_mini_set, 'pictures', out, dict(train=num, val=num_val, test=num_test), seed, workers, force)
+
+
+def _make(
+    make: Callable[..., bool], unit: str, out: Path, sizes: dict[str, int], seed: int, workers: int, force: bool
+) -> None:
+    """Make a set and say what was done."""
+    start = time.perf_counter()
+    try:
+        with progress(f'{unit} drawn') as tell:
+            written = make(out, sizes, seed, workers, force, tell)
+    except KeyboardInterrupt:
+        raise Stopped(f'{out} is unfinished; the same command makes it anew') from None
+    if not written:
+        print(f'{out} already holds this mini set.')
+        return
+    seconds, total = time.perf_counter() - start, sum(sizes.values())
+    print(f'Wrote {total} {unit} to {out} in {seconds:.1f} s ({total / seconds:.0f} a second).')
+
+
+@app.command()
+def tokenizer(
+    annotations: Annotated[Path, typer.Argument(help='annotation file with a field "text"')],
+    out: Out,
+    vocab_size: Annotated[int, typer.Option(help='most tokens, special ones included')] = 8000,
+) -> None:
+    """a small RoBERTa-like tokenizer, trained on captions: for models that start from nothing"""
+    from mmvlforge.annotations import read_annotations
+    from mmvlforge.forge.tokenizer import train_tokenizer
+
+    records = read_annotations(annotations)
+    for row, record in enumerate(records):
+        if not isinstance(record.get('text'), str):
+            raise ValueError(f"{annotations}: record {row} has no text in its field 'text'")
+    train_tokenizer([record['text'] for record in records], out, vocab_size)
+    print(f'wrote {out}')
+
+
+@app.command()
+def edit_quality(
+    config: Annotated[str, typer.Argument(help='config with data_root and model.corruptor, such as vilem/vilem_mini')],
+    split: Annotated[Literal['train', 'val', 'test'], typer.Option(help='whose captions are edited')] = 'test',
+    seed: Annotated[int, typer.Option(help='seed of the edition')] = 0,
+    examples: Annotated[int, typer.Option(min=0, help='edited captions to print')] = 10,
+) -> None:
+    """how often an edited caption of the drawn captions is false for its picture, and which words are edited
+
+    "alike" is the share of edits that put a word of the same kind, such as a colour for a colour.
+    """
+    from mmvlforge.apis.loading import load_config
+    from mmvlforge.forge import edit_quality as quality
+
+    found = quality.edit_quality(load_config(config), split, seed)
+    for (before, after), false in list(zip(found.changed, found.false))[:examples]:
+        shown = ' '.join(new if old == new else f'[{old}->{new}]' for old, new in zip(before, after))
+        print(f'{"false" if false else "TRUE "}  {shown}')
+    number = len(found.changed)
+    print(f'{found.captions} captions, {number} edited, {len(found.edits) / number:.2f} words each')
+    print(f'false for their picture: {100 * sum(found.false) / number:.2f} %')
+    print_table(['edited word', 'edits', 'alike %'], found.by_kind())

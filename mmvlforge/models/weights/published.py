@@ -1,0 +1,76 @@
+"""Published checkpoints, written anew under our names. What is taken over and what is not: docs/weights.md."""
+
+from mmvlforge.models.weights.checkpoint_files import require_groups, write_converted
+from mmvlforge.models.weights.key_maps import albef_names, meter_names
+from mmvlforge.models.weights.reading import read_state_dict
+
+__all__ = ['convert_albef', 'convert_meter']
+
+# Prefixes that make a file what it should be.
+_METER_GROUPS = [
+    'vit_model.visual.',
+    'text_transformer.',
+    'cross_modal_text_transform.',
+    'cross_modal_image_transform.',
+    'token_type_embeddings.',
+    'cross_modal_text_layers.',
+    'cross_modal_image_layers.',
+]
+_ALBEF_GROUPS = ['visual_encoder.', 'text_encoder.', 'vision_proj.', 'text_proj.']
+
+# Our names that a file is not expected to fill.
+_METER_LEFT_OUT = r'(binary|type|box|token)_head\..*'
+_METER_CROSS_LAYERS = r'|neck\.(image|text)_layers\..*'
+_ALBEF_LEFT_OUT = (
+    r'(detection|correction)_head\..*'
+    r'|contrastive_head\.(image_queue|text_queue|id_queue|next_key|steps)'
+    r'|(momentum\.)?text_encoder\.layers\.\d+\.cross_.*'
+)
+
+_UNSAFE = 'add --unsafe-load if you trust where the file comes from (unpickling can run code)'
+_METER_REMEDY = f'Lightning files hold training settings beside the weights: {_UNSAFE}'
+_ALBEF_REMEDY = f'Files with training settings beside the weights: {_UNSAFE}'
+
+
+def convert_meter(source: str, out: str, config: str, cross_layers: bool = True, unsafe: bool = False) -> list[str]:
+    """Convert a METER checkpoint to the manipulation detector's names.
+
+    Args:
+        source: METER's Lightning checkpoint, weights under ``state_dict``.
+        out: File to write, for ``load_from`` in a config.
+        config: Path of the config of the model.
+        cross_layers: Whether METER's cross-modal layers are taken over.
+        unsafe: Unpickle any object in the file. That can run code: only for files of a trusted source.
+
+    Returns:
+        What was done, as lines for people.
+
+    Raises:
+        ValueError: ``source`` cannot be read, is no METER checkpoint, or does not fit the model.
+        OSError: The config cannot be read.
+    """
+    state_dict = read_state_dict(source, unsafe, _METER_REMEDY)
+    require_groups(state_dict, _METER_GROUPS, source, 'a METER checkpoint')
+    left_out = _METER_LEFT_OUT + ('' if cross_layers else _METER_CROSS_LAYERS)
+    return write_converted(state_dict, meter_names(state_dict, cross_layers), config, source, out, left_out)
+
+
+def convert_albef(source: str, out: str, config: str, unsafe: bool = False) -> list[str]:
+    """Convert an ALBEF checkpoint to the names of the dual encoder and of ViLEM.
+
+    Args:
+        source: ALBEF's checkpoint, weights under ``model``.
+        out: File to write, for ``load_from`` in a config.
+        config: Path of the config of the model.
+        unsafe: Unpickle any object in the file. That can run code: only for files of a trusted source.
+
+    Returns:
+        What was done, as lines for people.
+
+    Raises:
+        ValueError: ``source`` cannot be read, is no ALBEF checkpoint, or does not fit the model.
+        OSError: The config cannot be read.
+    """
+    state_dict = read_state_dict(source, unsafe, _ALBEF_REMEDY)
+    require_groups(state_dict, _ALBEF_GROUPS, source, 'an ALBEF checkpoint')
+    return write_converted(state_dict, albef_names(state_dict), config, source, out, _ALBEF_LEFT_OUT)

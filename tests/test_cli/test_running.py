@@ -1,0 +1,53 @@
+"""``mmvlforge train`` and ``test``: from a user's own folder, stopped by Ctrl-C, and by the old scripts."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+from project import ROOT, environment
+
+from mmvlforge.cli import main
+
+
+def test_train_stop_and_go_on(tiny_config, tmp_path):
+    """Ctrl-C ends with one line that says what was kept and how to go on, and no traceback."""
+    command = [sys.executable, '-m', 'mmvlforge', 'train', str(tiny_config), '--work-dir', str(tmp_path / 'run')]
+    process = subprocess.Popen(
+        [*command, '--cfg-options', 'train_cfg.max_epochs=500'],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.time() + 300
+    while not (tmp_path / 'run/last_checkpoint').exists():
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert 'Traceback' not in err
+    assert f'stopped. kept: {tmp_path}/run/epoch_' in err
+    assert f'go on with: mmvlforge train {tiny_config} --work-dir {tmp_path}/run --resume' in err
+    newest = int((tmp_path / 'run/last_checkpoint').read_text().rpartition('_')[2].removesuffix('.pth'))
+    more = f'train_cfg.max_epochs={newest + 1}'
+    assert (
+        main(['train', str(tiny_config), '--work-dir', str(tmp_path / 'run'), '--resume', '--cfg-options', more]) == 0
+    )
+    assert (tmp_path / f'run/epoch_{newest + 1}.pth').is_file()
+
+    out = tmp_path / 'deep/metrics.json'
+    checkpoint = str(tmp_path / f'run/epoch_{newest + 1}.pth')
+    args = ['test', str(tiny_config), checkpoint, '--work-dir', str(tmp_path / 'run'), '--out', str(out)]
+    assert main([*args, '--predictions', str(tmp_path / 'predictions.jsonl')]) == 0
+    metrics = json.loads(out.read_text())
+    assert set(metrics) > {'AUC', 'mAP', 'IoUmean', 'F1'}
+    assert len((tmp_path / 'predictions.jsonl').read_text().splitlines()) == 13
+
+    old = tmp_path / 'old.json'
+    command = [sys.executable, str(ROOT / 'tools/test.py'), str(tiny_config), checkpoint, '--out', str(old)]
+    subprocess.run(command, cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    assert json.loads(old.read_text()) == metrics
