@@ -10,7 +10,5 @@ from contextlib import redirect_stdout
 
 with redirect_stdout(io.StringIO()), warnings.catch_warnings():
     warnings.simplefilter('ignore')
-    import mmcv.cnn
-    import mmcv.transforms
     import mmpretrain.datasets
     import mmpretrain.models  # noqa: F401

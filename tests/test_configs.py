@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from project import ROOT
 
+from mmvlforge.cli import main
 from mmvlforge.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmvlforge.structures import CaptionTargets, VLInputs
 
@@ -140,6 +141,11 @@ def test_vilem_loses_and_predicts_at_full_size(path):
     # DistributedDataParallel would stop at a parameter without a gradient.
     assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
     assert model(inputs).image.shape == model(inputs).text.shape == (2, cfg.model.embed_dims)
+
+
+def test_a_config_for_tests_alone_is_not_trained(tmp_path, capsys):
+    assert main(['train', 'vilem/vilem_winoground', '--work-dir', str(tmp_path)]) == 2
+    assert 'vilem/vilem_winoground: has no train_dataloader' in capsys.readouterr().err
 
 
 def losses_of(name: str) -> set:

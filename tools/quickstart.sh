@@ -60,8 +60,6 @@ progress() {
  ${BASH_REMATCH[5]}, ${BASH_REMATCH[4]} left"
         elif [[ $line =~ $val ]]; then
             printf "$again%s\n" "epoch ${BASH_REMATCH[1]}, validated: ${BASH_REMATCH[2]} ${BASH_REMATCH[3]}"
-        elif [[ $line == wrote\ * ]]; then
-            printf "$again%s\n" "$line"
         fi
     done
     printf "$again"

@@ -4,7 +4,6 @@ import numpy as np
 
 from mmvlforge.apis.inferencer import ForgeInferencer, Item
 from mmvlforge.apis.inputs import Picture, Query
-from mmvlforge.datasets import DGM4Dataset
 from mmvlforge.datasets.transforms import LoadImage
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture
@@ -32,11 +31,13 @@ class ManipulationInferencer(ForgeInferencer):
 
     def check_kind(self) -> None:
         """Raise ValueError if the config is none of manipulation detection."""
-        if not isinstance(self.dataset, DGM4Dataset):
+        meta = self.dataset.metainfo
+        if 'image_types' not in meta or 'text_types' not in meta:
             raise ValueError(
-                f'{self.trained.config}: its test set is a {type(self.dataset).__name__}, '
-                'must be one of manipulation detection'
+                f'{self.trained.config}: its {type(self.dataset).__name__} names no image_types and text_types, '
+                'as a set of manipulation detection does'
             )
+        self.image_types, self.text_types = list(meta['image_types'])[1:], list(meta['text_types'])[1:]
         transforms = self.dataset.pipeline.transforms
         self.reads_pictures = any(isinstance(transform, LoadImage) for transform in transforms)
 
@@ -55,10 +56,10 @@ class ManipulationInferencer(ForgeInferencer):
     def result(self, item: Item, sample: VLDataSample) -> dict:
         """The answer in plain values."""
         query = item.query
-        image_types, text_types = (names[1:] for names in (self.dataset.image_types, self.dataset.text_types))
-        probabilities = dict(zip([*image_types, *text_types], sample.pred_type_scores.float().sigmoid().tolist()))
+        names = [*self.image_types, *self.text_types]
+        probabilities = dict(zip(names, sample.pred_type_scores.float().sigmoid().tolist()))
         sees, reads = query.image is not None and self.reads_pictures, query.caption is not None
-        not_judged = [*([] if sees else [*image_types, 'place']), *([] if reads else [*text_types, 'words'])]
+        not_judged = [*([] if sees else [*self.image_types, 'place']), *([] if reads else [*self.text_types, 'words'])]
         whole = reads and (sees or not self.reads_pictures)
         warnings = ['not calibrated: scores are raw']
         if not_judged:

@@ -11,7 +11,6 @@ from mmvlforge.annotations import clean_caption
 from mmvlforge.apis.inferencer import ForgeInferencer, Item
 from mmvlforge.apis.inputs import Picture, Query
 from mmvlforge.apis.loading import load_trained
-from mmvlforge.datasets import RetrievalDataset
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
@@ -122,11 +121,9 @@ class PairInferencer(ForgeInferencer):
     """What inferencers of retrieval models share: their pipelines read groups of pictures and captions."""
 
     def check_kind(self) -> None:
-        """Raise ValueError if the config is none of retrieval."""
-        if not isinstance(self.dataset, RetrievalDataset):
-            raise ValueError(
-                f'{self.trained.config}: its test set is a {type(self.dataset).__name__}, must be one of retrieval'
-            )
+        """Raise ValueError if the model has no space that pictures and captions share."""
+        if not hasattr(self.trained.model, 'encode_images'):
+            raise ValueError(f'{self.trained.config}: a {type(self.trained.model).__name__} is no dual encoder')
 
     def split(self, caption: str) -> list[str]:
         """The words of a caption, cleaned as the training set's were, before any limit."""
@@ -154,12 +151,6 @@ class RetrievalInferencer(PairInferencer):
     """
 
     schema = 'mmvlforge.embedding/1'
-
-    def check_kind(self) -> None:
-        """Raise ValueError if the config is none of retrieval or the model has no shared space."""
-        super().check_kind()
-        if not hasattr(self.trained.model, 'encode_images'):
-            raise ValueError(f'{self.trained.config}: a {type(self.trained.model).__name__} is no dual encoder')
 
     def encode_images(self, inputs: Any, batch_size: int = 16) -> np.ndarray:
         """Vectors of pictures, float32 ``(N, D)``, rows of length 1.

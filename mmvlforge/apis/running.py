@@ -46,6 +46,8 @@ def train(
         FileNotFoundError: Data are missing.
     """
     cfg = _prepare(config, work_dir, cfg_options, launcher)
+    if 'train_dataloader' not in cfg:
+        raise ValueError(f'{config}: has no train_dataloader: it is for tests alone')
     if amp:
         wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if wrapper not in ('OptimWrapper', 'AutocastOptimWrapper'):

@@ -54,6 +54,9 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # Torch reads it when it is imported, later. OpenMP's waiting threads spin by default and so keep the cores from
+    # those that work: beside two busy loops a training step took 4 to 20 times as long.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')  # loaders fork after the tokenizer has threads
     try:
         app(args, prog_name='mmvlforge')

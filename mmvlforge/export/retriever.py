@@ -90,7 +90,7 @@ def export_retriever(cfg: Config, checkpoint: str | Path, out: str | Path) -> li
             cfg[name].metrics = [metric for metric in cfg[name].metrics if metric.type != 'ProofreadingMetric']
     config = Path(out).with_suffix('.py')
     cfg.dump(config)
-    return [f'{_millions(weights)} M of {_millions(source)} M values', f'written: {config}']
+    return [f'{_millions(weights)} M of {_millions(source)} M values', f'written: {out}', f'written: {config}']
 
 
 def _millions(state_dict: dict[str, Tensor]) -> str:

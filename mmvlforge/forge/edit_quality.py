@@ -71,7 +71,7 @@ def edit(captions: list[Told], cfg: Config, seed: int) -> list[list[str]]:
     """The words of each caption after the edition: every word of the drawn captions is one token."""
     corruptor = MODELS.build(cfg.model.corruptor)
     corruptor.init_weights()
-    tokenizer = AutoTokenizer.from_pretrained(corruptor.name)
+    tokenizer = AutoTokenizer.from_pretrained(corruptor.name, trust_remote_code=False)
     ids = [torch.tensor(tokenizer.convert_tokens_to_ids(caption.words)) for caption in captions]
     if any((row == tokenizer.unk_token_id).any() for row in ids):
         raise ValueError(f'{corruptor.name} lacks words of {cfg.data_root}: train it on these captions')

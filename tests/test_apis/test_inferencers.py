@@ -45,7 +45,8 @@ def test_a_check_has_every_field_and_is_plain(check, pairs):
     assert [word['word'] for word in result['words']] == caption.split()
     assert all(0 <= word['fake_score'] <= 1 for word in result['words'])
     assert [result[name] for name in ('threshold', 'inconclusive_band', 'stability', 'provenance')] == [None] * 4
-    assert result['model']['trained_on'].endswith('metadata/train.json')
+    assert result['model']['trained_on'] == 'drawn scenes (mmvlforge forge news)'
+    assert result['warnings'] == ['not calibrated: scores are raw', 'the model knows only drawn scenes']
 
 
 def test_it_says_what_testing_says(check, pairs, detector, mini_set, tmp_path):
@@ -168,10 +169,10 @@ def test_bfloat16(detector, pairs, check):
 
 
 def test_the_wrong_kind_of_model_is_told(detector, retriever):
-    with pytest.raises(ValueError, match='RetrievalDataset, must be one of manipulation detection'):
+    with pytest.raises(ValueError, match='its RetrievalDataset names no image_types'):
         ManipulationInferencer(retriever)
     for kind in (RetrievalInferencer, ProofreadInferencer):
-        with pytest.raises(ValueError, match='DGM4Dataset, must be one of retrieval'):
+        with pytest.raises(ValueError, match='a ManipulationDetector is no dual encoder'):
             kind(detector)
 
 

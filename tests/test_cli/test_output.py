@@ -66,7 +66,7 @@ def test_tables(capsys):
         (['train', 'dgm4/dca_imq_mini', '--cfg-options', 'x'], 2, 'error: --cfg-options'),
         (['train', 'dgm4/dca_imq_mini', '--cfg-options', 'default_scope.x=1'], 2, 'do not fit this config'),
         (['train', 'dgm4/dca_imq'], 2, "error: load_from='checkpoints/meter_dca.pth' does not exist. Make it"),
-        (['train', 'dgm4/dca_imq_mini', '--resume', 'none.pth'], 2, "error: --resume: checkpoint 'none.pth' does not exist"),
+        (['train', 'dgm4/dca_imq_mini', '--resume', 'none.pth'], 2, "--resume: checkpoint 'none.pth' does not exist"),
         (['test', 'dgm4/dca_imq_mini', 'none.pth'], 2, "error: checkpoint 'none.pth' does not exist"),
         (['test', 'dgm4/dca_imq_mini', 'x.pth', '--show-worst', '3'], 2, '--show-worst needs --show-dir'),
         (['check', '-', '-', '--model', 'x'], 2, 'give a picture, a caption or both'),

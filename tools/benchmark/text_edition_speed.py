@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         write_language_model(Path(folder), args)
         corruptor = TextCorruptor(folder)
         corruptor.init_weights()
-        model = BertForMaskedLM.from_pretrained(folder).to(args.device).eval()
+        model = BertForMaskedLM.from_pretrained(folder, trust_remote_code=False).to(args.device).eval()
     inputs = make_captions(args)
     chosen = corruptor.choose(inputs)
     plain = (model, inputs, chosen, corruptor.top_k)

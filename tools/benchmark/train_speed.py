@@ -29,15 +29,13 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from text_edition_speed import write_language_model
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmvlforge.models import DualEncoder
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import ImageFeatures
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from text_edition_speed import write_language_model  # noqa: E402
 
 PHASES = ('data', 'forward', 'backward', 'optimiser')
 # Captions in tokens, special ones included: DGM4's mean with RoBERTa, COCO's with BERT. They vary by a third of it.

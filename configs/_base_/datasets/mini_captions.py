@@ -8,6 +8,9 @@ _base_ = './coco_retrieval.py'
 data_root = 'data/mini_captions/'
 ann_file = 'dataset_mini.json'
 tokenizer = dict(type='CaptionTokenizer', name=data_root + 'tokenizer', max_length=50)
+# Said with every answer of a model that was trained on it.
+trained_on = 'drawn scenes (mmvlforge forge captions)'
+model_warnings = ['the model knows only drawn scenes']
 image_size = (128, 128)
 
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')

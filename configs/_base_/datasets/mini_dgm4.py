@@ -4,6 +4,9 @@ _base_ = './dgm4.py'
 
 data_root = 'data/mini_dgm4/'
 tokenizer = dict(type='WordTokenizer', name=data_root + 'tokenizer', max_length=50)
+# Said with every answer of a model that was trained on it.
+trained_on = 'drawn scenes (mmvlforge forge news)'
+model_warnings = ['the model knows only drawn scenes']
 image_size = (128, 128)
 
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')

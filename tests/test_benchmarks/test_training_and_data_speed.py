@@ -1,35 +1,24 @@
 """The speed benchmarks run and say what they measured."""
 
-import importlib.util
 import re
 import time
 from pathlib import Path
 
+import data_speed
+import numpy as np
 import pytest
+import text_edition_speed
 import torch
+import train_speed
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
+from transformers import BertForMaskedLM
+
+from mmvlforge.models import TextCorruptor
 
 ROOT = Path(__file__).parents[2]
 MINI = str(ROOT / 'configs' / 'dgm4' / 'dca_imq_mini.py')
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / 'benchmark' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def train_speed():
-    return load('train_speed')
-
-
-@pytest.fixture(scope='module')
-def data_speed():
-    return load('data_speed')
 
 
 @pytest.fixture
@@ -45,7 +34,7 @@ def number(pattern, text):
 
 
 @pytest.mark.parametrize('amp', [False, True])
-def test_train_speed(train_speed, capsys, amp):
+def test_train_speed(capsys, amp):
     arguments = [MINI, '--synthetic', '--batch-size', '2', '--steps', '2', '--warmup', '1', '--device', 'cpu']
     assert train_speed.main(arguments + ['--amp'] * amp) == 0
     out = capsys.readouterr().out
@@ -60,14 +49,14 @@ def test_train_speed(train_speed, capsys, amp):
     assert number(r'peak memory +([\d.]+) GiB', out) > 0.1
 
 
-def test_train_speed_says_why_it_takes_synthetic_batches(train_speed, capsys, tmp_path):
+def test_train_speed_says_why_it_takes_synthetic_batches(capsys, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(f"_base_ = '{MINI}'\ntrain_dataloader = dict(dataset=dict(data_root='{tmp_path}/none/'))\n")
     assert train_speed.main([str(config), '--batch-size', '2', '--steps', '1', '--warmup', '0', '--device', 'cpu']) == 0
     assert re.search(r'synthetic batches, because of: .*none/metadata/train.json', capsys.readouterr().out)
 
 
-def test_synthetic_batches(train_speed):
+def test_synthetic_batches():
     batches = train_speed.synthetic_batches(64, 32, 22, 1000, pin=False)
     first, *_, fifth = [next(batches) for _ in range(5)]
     assert all(torch.equal(a, b) for a, b in zip(first['inputs']['input_ids'], fifth['inputs']['input_ids']))
@@ -102,7 +91,7 @@ class TwoProducts(nn.Module):
         return losses['loss'], {}
 
 
-def test_flops_are_counted_forward_and_backward(train_speed):
+def test_flops_are_counted_forward_and_backward():
     init_default_scope('mmvlforge')
     model = TwoProducts()
     optim_wrapper = build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)))
@@ -111,7 +100,7 @@ def test_flops_are_counted_forward_and_backward(train_speed):
     assert model.first.weight.grad is None
 
 
-def test_a_step_trains_and_accumulates(train_speed):
+def test_a_step_trains_and_accumulates():
     init_default_scope('mmvlforge')
     model = TwoProducts()
     cfg = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1), accumulative_counts=2)
@@ -124,7 +113,7 @@ def test_a_step_trains_and_accumulates(train_speed):
         assert torch.equal(model.first.weight, before) != moved
 
 
-def test_clock_and_matrix_rate(train_speed):
+def test_clock_and_matrix_rate():
     clock = train_speed.Clock('cpu')
     marks = [clock.mark()]
     time.sleep(0.02)
@@ -143,18 +132,18 @@ def test_clock_and_matrix_rate(train_speed):
         [MINI, '--device', 'x'],
     ],
 )
-def test_train_speed_refuses_wrong_arguments(train_speed, wrong):
+def test_train_speed_refuses_wrong_arguments(wrong):
     with pytest.raises(SystemExit) as stopped:
         train_speed.main(wrong)
     assert stopped.value.code == 2
 
 
-def test_data_speed(data_speed, capsys, monkeypatch, threads):
+def test_data_speed(capsys, monkeypatch, threads):
     monkeypatch.setattr(data_speed, 'SIZES', ((200, 160), (700, 600)))
     assert data_speed.main([MINI, '--synthetic', '--num', '8', '--workers', '1']) == 0
     out = capsys.readouterr().out
     assert 'synthetic data, 8 samples' in out
-    names = ('record and tokens', 'LoadImage', 'RandomFlip', 'Resize', 'PackManipulationInputs')
+    names = ('record', 'WordTokenizer', 'LoadImage', 'RandomFlip', 'Resize', 'PackManipulationInputs')
     steps = [number(rf'  {name} +([\d.]+) ms', out) for name in names]
     assert sum(steps) == pytest.approx(number(r'  all +([\d.]+) ms', out), abs=0.01)
     assert number(r'loader with 1 workers: (\d+) samples/s', out) > 0
@@ -163,7 +152,7 @@ def test_data_speed(data_speed, capsys, monkeypatch, threads):
             assert number(rf'decoding {size}(?:.*\n)+?  {decoder} +([\d.]+) ms', out) > 0
 
 
-def test_data_speed_without_data(data_speed, capsys, tmp_path, threads):
+def test_data_speed_without_data(capsys, tmp_path, threads):
     config = tmp_path / 'config.py'
     config.write_text(f"_base_ = '{MINI}'\ntrain_dataloader = dict(dataset=dict(data_root='{tmp_path}/none/'))\n")
     assert data_speed.main([str(config)]) == 2
@@ -171,10 +160,10 @@ def test_data_speed_without_data(data_speed, capsys, tmp_path, threads):
     assert 'none/metadata/train.json' in error and '--synthetic' in error
 
 
-def test_decoders_see_the_same_picture(data_speed, tmp_path):
+def test_decoders_see_the_same_picture(tmp_path):
     """What is compared in speed is the same work: the same pixels, at the same size."""
     path = str(tmp_path / 'a.jpg')
-    data_speed.write_jpeg(Path(path), (400, 300), data_speed.np.random.default_rng(0))
+    data_speed.write_jpeg(Path(path), (400, 300), np.random.default_rng(0))
     ours = data_speed.load_image(path, (256, 256)).astype(int)
     assert abs(ours - data_speed.opencv(path, (256, 256))).max() <= 1
     assert abs(ours - data_speed.pillow_draft(path, (256, 256))[..., ::-1]).max() <= 1
@@ -182,35 +171,33 @@ def test_decoders_see_the_same_picture(data_speed, tmp_path):
 
 def test_text_edition_speed(capsys):
     """The three ways run; with one token to draw from they write the same."""
-    benchmark = load('text_edition_speed')
     arguments = ['--batch-size', '6', '--layers', '1', '--dims', '64', '--vocabulary', '200', '--rounds', '1']
-    assert benchmark.main([*arguments, '--device', 'cpu']) == 0
+    assert text_edition_speed.main([*arguments, '--device', 'cpu']) == 0
     out = capsys.readouterr().out
     assert '6 captions, ' in out and number(r'in batches +[\d.]+ +([\d.]+)', out) == 1
     assert number(r'in passes +[\d.]+ +([\d.]+)', out) > 0 and number(r'one by one +[\d.]+ +([\d.]+)', out) > 0
 
 
 def test_text_edition_ways_agree(tmp_path):
-    benchmark = load('text_edition_speed')
-    args = benchmark.parse_args(['--batch-size', '6', '--layers', '1', '--dims', '64', '--vocabulary', '200',
-                                 '--device', 'cpu'])  # fmt: skip
+    sizes = ['--batch-size', '6', '--layers', '1', '--dims', '64', '--vocabulary', '200']
+    args = text_edition_speed.parse_args([*sizes, '--device', 'cpu'])
     torch.manual_seed(0)
-    benchmark.write_language_model(tmp_path, args)
-    inputs = benchmark.make_captions(args)
-    corruptor = benchmark.TextCorruptor(str(tmp_path), rate=0.4, top_k=1)
+    text_edition_speed.write_language_model(tmp_path, args)
+    inputs = text_edition_speed.make_captions(args)
+    corruptor = TextCorruptor(str(tmp_path), rate=0.4, top_k=1)
     chosen = corruptor.choose(inputs)
-    model = benchmark.BertForMaskedLM.from_pretrained(tmp_path).eval()
+    model = BertForMaskedLM.from_pretrained(tmp_path).eval()
     edited = corruptor.edit(inputs, chosen).input_ids
     assert (chosen.sum(1) > 1).any()
     # Random weights predict neither the original nor a special token here, which only the corruptor leaves out.
-    assert torch.equal(edited, benchmark.edit_in_passes(model, inputs, chosen, 1))
-    assert torch.equal(edited, benchmark.edit_one_by_one(model, inputs, chosen, 1))
+    assert torch.equal(edited, text_edition_speed.edit_in_passes(model, inputs, chosen, 1))
+    assert torch.equal(edited, text_edition_speed.edit_one_by_one(model, inputs, chosen, 1))
 
 
 VILEM = str(ROOT / 'configs' / 'vilem' / 'vilem_mini.py')
 
 
-def test_train_speed_splits_the_step_of_vilem(train_speed, capsys):
+def test_train_speed_splits_the_step_of_vilem(capsys):
     arguments = ['--synthetic', '--random-lm', '--batch-size', '2', '--steps', '2', '--warmup', '1', '--device', 'cpu']
     assert train_speed.main([VILEM, *arguments]) == 0
     out = capsys.readouterr().out
@@ -224,6 +211,6 @@ def test_train_speed_splits_the_step_of_vilem(train_speed, capsys):
     assert number(r'the whole one costs ([\d.]+) x', out) == pytest.approx(step / alone, abs=0.02)
 
 
-def test_synthetic_pairs(train_speed):
+def test_synthetic_pairs():
     batch = next(train_speed.synthetic_batches(8, 32, 13, 100, pin=False, pairs=True))
     assert list(batch['targets']) == ['image_ids'] and len(set(map(int, batch['targets']['image_ids']))) == 8

@@ -1,20 +1,12 @@
 """The table of several configs and seeds."""
 
-import importlib.util
-
-from project import ROOT, run_tool
-
-
-def load_module():
-    spec = importlib.util.spec_from_file_location('mini_table', ROOT / 'tools/benchmark/mini_table.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import mini_table
+from project import run_tool
 
 
 def test_table_shows_mean_and_sample_deviation():
     results = {'full': [dict(AUC=90.0), dict(AUC=92.0), dict(AUC=94.0)], 'text': [dict(F1=1.0)]}
-    lines = load_module().table(results, ['AUC', 'F1']).splitlines()
+    lines = mini_table.table(results, ['AUC', 'F1']).splitlines()
     assert lines[0] == '| config | AUC | F1 |'
     assert lines[2] == '| full | 92.0 ± 2.0 | - |'
     assert lines[3] == '| text | - | 1.0 |'
