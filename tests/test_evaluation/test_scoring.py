@@ -163,7 +163,7 @@ def test_bad_annotations_are_told_apart_from_bad_predictions():
 
 
 def test_class_and_box_may_disagree():
-    # A class map may fold a type into 'real'; check_dgm4.py is the tool that looks for such records in DGM4.
+    # A class map may fold a type into 'real'; mmvlforge data check is the tool that looks for such records in DGM4.
     with pytest.warns(UserWarning, match='no row has manipulation type'):
         found = score([*RECORDS[:3], dict(RECORDS[3], fake_cls='text_attribute')], rows())
     assert found['IoUmean_boxed'] == 30

@@ -1,5 +1,6 @@
 """Initialisers for ``init_cfg``: start a part of a model from published weights."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,30 @@ _FIELDS = (
 )
 
 
+class _StateDictPretrained:
+    """Load a foreign state dict into a part of a model.
+
+    Args:
+        checkpoint: Path of the state dict, PyTorch or safetensors.
+    """
+
+    names: Callable[[Iterable[str]], dict[str, str]]  # foreign keys → our names
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: The file cannot be read, a shape does not fit, or no key does.
+        """
+        state_dict = read_state_dict(self.checkpoint)
+        load_into(module, state_dict, self.names(state_dict), str(self.checkpoint))
+
+
 @WEIGHT_INITIALIZERS.register_module()
-class CLIPPretrained:
+class CLIPPretrained(_StateDictPretrained):
     """Load the image tower of a CLIP state dict (names of OpenAI and open_clip) into a ViTImageEncoder.
 
     Blocks that the encoder does not have, the projection and the text tower are left out; the position embedding is
@@ -41,21 +64,11 @@ class CLIPPretrained:
         checkpoint: Path of the state dict, PyTorch or safetensors.
     """
 
-    def __init__(self, checkpoint: str) -> None:
-        self.checkpoint = checkpoint
-
-    def __call__(self, module: nn.Module) -> None:
-        """Load into ``module``.
-
-        Raises:
-            ValueError: The file cannot be read, a shape does not fit, or no key does.
-        """
-        state_dict = read_state_dict(self.checkpoint)
-        load_into(module, state_dict, clip_vit_names(state_dict), str(self.checkpoint))
+    names = staticmethod(clip_vit_names)
 
 
 @WEIGHT_INITIALIZERS.register_module()
-class ViTPretrained:
+class ViTPretrained(_StateDictPretrained):
     """Load an ImageNet ViT (names of timm and DeiT) into a ViTImageEncoder or MultiLevelViT.
 
     The classifier is left out; the position embedding is resized to the encoder's grid. DeiT's distilled models, which
@@ -65,17 +78,7 @@ class ViTPretrained:
         checkpoint: Path of the state dict, PyTorch or safetensors.
     """
 
-    def __init__(self, checkpoint: str) -> None:
-        self.checkpoint = checkpoint
-
-    def __call__(self, module: nn.Module) -> None:
-        """Load into ``module``.
-
-        Raises:
-            ValueError: The file cannot be read, a shape does not fit, or no key does.
-        """
-        state_dict = read_state_dict(self.checkpoint)
-        load_into(module, state_dict, timm_vit_names(state_dict), str(self.checkpoint))
+    names = staticmethod(timm_vit_names)
 
 
 @WEIGHT_INITIALIZERS.register_module()
