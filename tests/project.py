@@ -21,6 +21,11 @@ def environment(**more) -> dict:
     return {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', **more}
 
 
+def hear_interrupts() -> None:
+    """For ``preexec_fn``: hear Ctrl-C, to which a job that was started in the background is deaf."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run_tool(*args, cwd=ROOT, env=None, check=True, timeout=600) -> subprocess.CompletedProcess:
     """Run a Python script of the project as a user would; output is captured."""
     env = environment(**(env or {}))

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from project import ROOT, environment, run_tool
+from project import ROOT, environment, hear_interrupts, run_tool
 
 from mmvlforge.cli import main
 from mmvlforge.cli.progress import progress
@@ -78,7 +78,14 @@ def test_ctrl_c_says_that_the_set_is_unfinished(tmp_path):
     ours, theirs = pty.openpty()
     command = [sys.executable, '-m', 'mmvlforge', 'forge', 'news', str(out), '--num', '100000', '--workers', '2']
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     os.close(theirs)
     deadline = time.time() + 100

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from project import ROOT, environment
+from project import ROOT, environment, hear_interrupts
 
 from mmvlforge.cli import main
 
@@ -21,6 +21,7 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_interrupts,
     )
     deadline = time.time() + 300
     while not (tmp_path / 'run/last_checkpoint').exists():
