@@ -96,7 +96,7 @@ vilem() {
     run "training" mmvlforge train "$config" --work-dir "$out" --resume
     run "testing" mmvlforge test "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" --out "$out/recall.json"
     run "testing on the mini Winoground" mmvlforge test "$winoground" "$(cat "$out/last_checkpoint")" \
-        --work-dir "$out" --out "$out/winoground.json"
+        --work-dir "$out/winoground" --out "$out/winoground.json"  # $out holds one model, so that it can be asked
     show "writing the report; the metrics, beside chance" \
         mmvlforge report retrieval "$config" "$(cat "$out/last_checkpoint")" \
         --metrics "$out/recall.json" "$out/winoground.json" --all-metrics "$out/metrics.json" \
