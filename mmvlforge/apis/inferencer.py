@@ -19,7 +19,6 @@ from mmvlforge.apis.loading import load_trained
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.datasets.transforms import LoadImage, LoadImageGroup
-from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.registry import DATASETS
 
 __all__ = ['ForgeInferencer', 'Item']
@@ -137,7 +136,8 @@ class ForgeInferencer(BaseInferencer):
         Args:
             inputs: As in :meth:`__call__`.
             batch_size: Likewise.
-            on_error: ``'report'`` gives a picture that cannot be used a result with ``error``; ``'raise'`` stops.
+            on_error: ``'report'`` gives a query that cannot be answered, such as one with a broken picture, a result
+                with ``error``; ``'raise'`` stops there. A broken list of inputs always does.
         """
         for _, _, result in self._answers(inputs, batch_size, on_error):
             yield result
@@ -150,7 +150,7 @@ class ForgeInferencer(BaseInferencer):
             for query in chunk:
                 try:
                     ready.append(self.prepare(query))
-                except UnusableImageError as error:
+                except ValueError as error:  # of this query alone
                     if on_error == 'raise':
                         raise
                     ready.append(dict(self.head(query, None), error=str(error)))

@@ -206,6 +206,8 @@ def test_a_folder_of_pictures(retriever):
         model.encode_images([])
     with pytest.raises(ValueError, match='no word in it'):
         model.encode_texts(['!?'])
+    one, other = model.stream([dict(caption='!?'), dict(caption='a car')])
+    assert 'no word in it' in one['error'] and 'error' not in other
 
 
 def test_vectors_are_those_of_the_model(retriever):
