@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from mmvlforge.apis.loading import load_config
+from mmvlforge.config_files import load_config
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample

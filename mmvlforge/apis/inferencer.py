@@ -16,12 +16,13 @@ from rich.progress import track
 
 from mmvlforge.apis.inputs import Picture, Query, batched, read_queries
 from mmvlforge.apis.loading import load_trained
+from mmvlforge.config_files import told_of_config
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.datasets.transforms import LoadImage, LoadImageGroup
 from mmvlforge.registry import DATASETS
 
-__all__ = ['ForgeInferencer', 'Item']
+__all__ = ['ForgeInferencer', 'Item', 'upright_pipeline']
 
 
 class Item(NamedTuple):
@@ -64,7 +65,7 @@ class ForgeInferencer(BaseInferencer):
     """
 
     schema = ''  # name and version of a result's form
-    visualize_kwargs = {'draw'}
+    fields: tuple[str, ...] = ()  # what a result has beside the head
 
     def __init__(
         self,
@@ -81,7 +82,8 @@ class ForgeInferencer(BaseInferencer):
         if 'test_dataloader' not in cfg:
             raise ValueError(f'{self.trained.config}: has no test_dataloader, whose pipeline prepares pictures')
         # Class names, tokenizer and pipeline are the test set's; its files are not read.
-        self.dataset: BaseDataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
+        with told_of_config(self.trained.config):
+            self.dataset: BaseDataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
         self.check_kind()
         tokenizer = pipeline_tokenizer(self.dataset)
         if tokenizer is None:
@@ -104,8 +106,8 @@ class ForgeInferencer(BaseInferencer):
 
     def _init_pipeline(self, cfg) -> Callable[[dict], dict]:
         """The test pipeline up to packing, which takes pictures as a person sees them in place of stored files."""
-        *transforms, self.pack_transform = self.dataset.pipeline.transforms
-        return _chain([_loader(transform) for transform in transforms])
+        run, self.pack_transform = upright_pipeline(self.dataset)
+        return run
 
     def __call__(self, inputs: Any, return_datasamples: bool = False, batch_size: int = 16, **kwargs) -> dict:
         """Ask about all inputs.
@@ -117,7 +119,8 @@ class ForgeInferencer(BaseInferencer):
             **kwargs: ``draw`` (draw the answers), ``on_error`` (see :meth:`stream`).
 
         Returns:
-            ``predictions``, one for each query, and ``visualization``, RGB pictures, empty without ``draw``.
+            ``predictions``, one for each query, and ``visualization``, likewise RGB pictures (None where a query could
+            not be answered), empty without ``draw``.
 
         Raises:
             ValueError: An input is broken.
@@ -125,9 +128,12 @@ class ForgeInferencer(BaseInferencer):
         draw, on_error = kwargs.pop('draw', False), kwargs.pop('on_error', 'raise')
         if kwargs:
             raise ValueError(f'unknown arguments {sorted(kwargs)}; known are draw and on_error')
-        answers = list(self._answers(inputs, batch_size, on_error))
-        pictures = [self.draw(item, sample) for item, sample, _ in answers if item] if draw else []
-        predictions = [sample if return_datasamples else result for _, sample, result in answers]
+        predictions: list = []
+        pictures: list[np.ndarray | None] = []
+        for item, sample, result in self._answers(inputs, batch_size, on_error):
+            predictions.append(sample if return_datasamples else result)
+            if draw:
+                pictures.append(self.draw(item, sample) if item else None)
         return dict(predictions=predictions, visualization=pictures)
 
     def stream(self, inputs: Any, batch_size: int = 16, on_error: str = 'report') -> Iterator[dict]:
@@ -153,7 +159,7 @@ class ForgeInferencer(BaseInferencer):
                 except ValueError as error:  # of this query alone
                     if on_error == 'raise':
                         raise
-                    ready.append(dict(self.head(query, None), error=str(error)))
+                    ready.append({**self.head(query, None), **dict.fromkeys(self.fields), 'error': str(error)})
             items = [item for item in ready if isinstance(item, Item)]
             # A batch holds pictures in all of its items or in none.
             kinds = [[item for item in items if ('image' in item.packed['inputs']) == kind] for kind in (True, False)]
@@ -225,7 +231,8 @@ class ForgeInferencer(BaseInferencer):
         if item.unread_words:
             told.append(f'{item.unread_words} words lie beyond the limit and were not read')
         if item.unknown:
-            told.append(f'not in the vocabulary: {" ".join(item.words[word] for word in sorted(item.unknown))}')
+            words = dict.fromkeys(f'{item.words[word]:.40}' for word in sorted(item.unknown))
+            told.append(f'not in the vocabulary: {" ".join(words)}')
         return [*told, *self.trained.cfg.get('model_warnings', ())]
 
     @abstractmethod
@@ -249,13 +256,17 @@ class ForgeInferencer(BaseInferencer):
         return dict(predictions=preds, visualization=visualization)
 
 
-def _chain(transforms: list[Callable[[dict], dict]]) -> Callable[[dict], dict]:
+def upright_pipeline(dataset: BaseDataset) -> tuple[Callable[[dict], dict], Callable[[dict], dict]]:
+    """A data set's pipeline up to packing, which reads ``picture``, a :class:`Picture`; and what packs."""
+    *transforms, pack = dataset.pipeline.transforms
+    steps = [_loader(transform) for transform in transforms]
+
     def run(fields: dict) -> dict:
-        for transform in transforms:
-            fields = transform(fields)
+        for step in steps:
+            fields = step(fields)
         return fields
 
-    return run
+    return run, pack
 
 
 def _loader(transform: Callable[[dict], dict]) -> Callable[[dict], dict]:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mmvlforge.annotations.json_files import parse_json
-from mmvlforge.datasets.transforms.loading import decode_image, read_image
+from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image, rgb
 
 __all__ = ['IMAGE_SUFFIXES', 'ImageSource', 'Picture', 'Query', 'read_queries']
 
@@ -63,7 +63,7 @@ def read_queries(inputs: Any) -> Iterator[Query]:
         yield from _from_path(Path(inputs))
     elif isinstance(inputs, tuple) and len(inputs) == 2:
         yield _from_fields(dict(image=inputs[0], caption=inputs[1]), 'pair')
-    elif isinstance(inputs, Iterable):
+    elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes):
         for item in inputs:
             yield from read_queries(item)
     else:
@@ -79,7 +79,7 @@ def _from_path(path: Path) -> Iterator[Query]:
     elif path.suffix.lower() == '.csv':
         yield from _from_csv(path)
     elif path.suffix.lower() == '.jsonl':
-        with open(path, encoding='utf-8', newline='\n') as file:
+        with open(path, encoding='utf-8-sig', newline='\n') as file:
             for number, line in enumerate(_decoded(file, path), 1):
                 if line.strip():
                     yield _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
@@ -119,6 +119,8 @@ def _from_fields(fields: Any, where: str, folder: Path | None = None) -> Query:
         raise ValueError(f'{where}: needs an image or a caption; it has {sorted(map(str, fields))}')
     if caption is not None and not isinstance(caption, str):
         raise ValueError(f'{where}: caption is {caption!r:.60}, must be a string')
+    if caption is not None and any('\ud800' <= letter <= '\udfff' for letter in caption):
+        raise ValueError(f'{where}: caption {caption!r:.60} holds bytes that are no UTF-8 text')
     if image is not None and not isinstance(image, (str, Path, np.ndarray, Image.Image)):
         raise ValueError(f'{where}: image is {image!r:.60}, must be a file, an RGB array or a PIL picture')
     if isinstance(image, (str, Path)) and folder is not None:
@@ -145,9 +147,11 @@ class Picture:
         self.name = str(source) if isinstance(source, (str, Path)) else 'picture'
         self._array: np.ndarray | None = None
         if isinstance(source, Image.Image):
-            file = io.BytesIO()
-            source.save(file, 'PNG', exif=source.getexif())  # what is hashed and read is then one and the same
-            self.data = file.getvalue()
+            try:
+                self._array = np.asarray(rgb(ImageOps.exif_transpose(source)))
+            except Exception as error:  # Pillow reads it now
+                raise UnusableImageError(f'the picture cannot be read: {error}') from error
+            self.data = self._array.tobytes()
         elif isinstance(source, np.ndarray):
             if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
                 raise ValueError(

@@ -28,6 +28,10 @@ class ManipulationInferencer(ForgeInferencer):
     """
 
     schema = 'mmvlforge.check/1'
+    fields = (
+        *('verdict', 'fake_score', 'calibrated', 'threshold', 'inconclusive_band', 'types', 'box', 'words'),
+        *('unread_words', 'stability', 'provenance', 'warnings', 'model'),
+    )
 
     def check_kind(self) -> None:
         """Raise ValueError if the config is none of manipulation detection."""

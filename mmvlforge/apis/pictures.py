@@ -102,7 +102,13 @@ def draw_proofread(trained: TrainedRetriever, num: int, path: str | None = None,
     return pictures
 
 
-def draw_word_maps(trained: TrainedRetriever, item: dict, path: str = 'local', layer: int | None = None) -> Drawn:
+def draw_word_maps(
+    trained: TrainedRetriever,
+    item: dict,
+    path: str = 'local',
+    layer: int | None = None,
+    picture: np.ndarray | None = None,
+) -> Drawn:
     """The maps of an item's first caption.
 
     Args:
@@ -110,13 +116,15 @@ def draw_word_maps(trained: TrainedRetriever, item: dict, path: str = 'local', l
         item: One picture with its captions, of the data set or from :meth:`TrainedRetriever.pair`.
         path: A path with a cross-attention.
         layer: Text layer whose attention is read, from 0; None for all.
+        picture: What is drawn, RGB; None for the stored picture.
     """
     trained.need('proofread')
     inputs, samples = trained.prepare([item])
     one = _pair(inputs, 0)
     maps = word_patch_maps(trained.model, one, path, layer).cpu().numpy()
     words = trained.tokens(one, 0)
-    drawn = draw_word_patch_maps(load_picture(samples[0].img_paths[0]), words, maps)
+    shown = load_picture(samples[0].img_paths[0]) if picture is None else picture
+    drawn = draw_word_patch_maps(shown, words, maps)
     return Drawn(_name(samples[0]), drawn, ' '.join(words), samples[0].captions[0])
 
 

@@ -50,6 +50,7 @@ class ProofreadInferencer(PairInferencer):
     """
 
     schema = 'mmvlforge.proofread/1'
+    fields = ('path', 'threshold', 'words', 'wrong_words', 'unknown_words', 'unread_words', 'warnings', 'model')
 
     def __init__(
         self,

@@ -8,9 +8,10 @@ import torch
 from mmengine.runner import Runner
 
 from mmvlforge.annotations import clean_caption
-from mmvlforge.apis.inferencer import ForgeInferencer, Item
-from mmvlforge.apis.inputs import Picture, Query
+from mmvlforge.apis.inferencer import ForgeInferencer, Item, upright_pipeline
+from mmvlforge.apis.inputs import Picture, Query, read_queries
 from mmvlforge.apis.loading import load_trained
+from mmvlforge.config_files import told_of_config
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
@@ -55,7 +56,10 @@ class TrainedRetriever:
         self.config = config
         self.trained = load_trained(config, checkpoint, cfg_options)
         self.cfg, self.model = self.trained.cfg, self.trained.model
-        self.loader = Runner.build_dataloader(self.cfg.test_dataloader)
+        if 'test_dataloader' not in self.cfg or not hasattr(self.model, 'encode_images'):
+            raise ValueError(f'{config}: a {type(self.model).__name__} is no dual encoder with a test set')
+        with told_of_config(config):
+            self.loader = Runner.build_dataloader(self.cfg.test_dataloader)
         self.dataset = self.loader.dataset
         tokenizer = pipeline_tokenizer(self.dataset)
         if tokenizer is None:
@@ -77,9 +81,10 @@ class TrainedRetriever:
 
     def pair(self, image: str, caption: str) -> dict:
         """A user's picture and caption as an item, by way of the test pipeline."""
-        if not caption.strip():
-            raise ValueError('the caption is empty')
-        return self.dataset.pipeline(caption_item(0, 0, [image], [caption], None))
+        if not clean_caption(caption, 1):
+            raise ValueError(f'caption {caption!r:.60}: has no word in it')
+        run, pack = upright_pipeline(self.dataset)
+        return pack(run(dict(caption_item(0, 0, [image], [caption], None), picture=Picture(image))))
 
     def tokens(self, inputs: VLInputs, row: int) -> list[str]:
         """Word tokens of a caption; '##' opens one that continues a word."""
@@ -151,6 +156,7 @@ class RetrievalInferencer(PairInferencer):
     """
 
     schema = 'mmvlforge.embedding/1'
+    fields = ('image_embedding', 'text_embedding', 'similarity', 'unread_words', 'warnings', 'model')
 
     def encode_images(self, inputs: Any, batch_size: int = 16) -> np.ndarray:
         """Vectors of pictures, float32 ``(N, D)``, rows of length 1.
@@ -162,7 +168,8 @@ class RetrievalInferencer(PairInferencer):
         Raises:
             ValueError: One is missing or broken.
         """
-        answers = self._answers(inputs, batch_size, 'raise')
+        pictures = (query._replace(caption=None) for query in read_queries(inputs))
+        answers = self._answers(pictures, batch_size, 'raise')
         return self._stack([sample.get('pred_image_feats') for _, sample, _ in answers], 'picture')
 
     def encode_texts(self, captions: list[str], batch_size: int = 64) -> np.ndarray:
@@ -175,7 +182,9 @@ class RetrievalInferencer(PairInferencer):
         Raises:
             ValueError: One has no word in it.
         """
-        answers = self._answers((Query(caption=caption) for caption in captions), batch_size, 'raise')
+        if isinstance(captions, str):
+            raise ValueError(f'captions must be a list of strings, got the string {captions!r:.60}')
+        answers = self._answers((dict(caption=caption) for caption in captions), batch_size, 'raise')
         return self._stack([sample.get('pred_text_feats') for _, sample, _ in answers], 'caption')
 
     @staticmethod

@@ -11,10 +11,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmvlforge.annotations.json_files import write_json
-from mmvlforge.apis.loading import load_config, told_of_config
-from mmvlforge.models.weights.reading import safe_checkpoints
+from mmvlforge.apis.loading import check_fit, existing
+from mmvlforge.config_files import load_config, told_of_config
+from mmvlforge.models.weights.checkpoint_files import meta_state_dict
+from mmvlforge.models.weights.reading import read_state_dict, safe_checkpoints
 
-__all__ = ['newest_checkpoint', 'test', 'train']
+__all__ = ['test', 'train', 'work_dir_of']
+
+
+_REMEDY = 'If you trust its source: --unsafe-load'
 
 
 def train(
@@ -63,7 +68,7 @@ def train(
         cfg.resume = True
         cfg.load_from = None
         if resume != 'auto':
-            cfg.load_from = _existing(resume, '--resume: checkpoint')
+            cfg.load_from = existing(resume, '--resume: checkpoint')
         elif not Path(cfg.work_dir, 'last_checkpoint').is_file():
             print(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
             cfg.resume = False
@@ -105,7 +110,7 @@ def test(
     """
     if show_worst is not None and not show_dir:
         raise ValueError('--show-worst needs --show-dir')
-    checkpoint = _existing(checkpoint, 'checkpoint')
+    checkpoint = existing(checkpoint)
     cfg = _prepare(config, work_dir, cfg_options, launcher)
     if 'test_evaluator' not in cfg:
         raise ValueError(f'{config}: has no test_evaluator')
@@ -118,27 +123,24 @@ def test(
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     if amp:
         cfg.test_cfg.fp16 = True
+    if not unsafe_load:
+        _check_fit(cfg, checkpoint)
     found = {name: float(value) for name, value in _run(cfg, unsafe_load, lambda runner: runner.test()).items()}
     if out and is_main_process():
         write_json(out, found)
     return found
 
 
-def newest_checkpoint(work_dir: str | Path) -> str | None:
-    """The checkpoint that a run would resume from, None if it has none yet."""
-    pointer = Path(work_dir, 'last_checkpoint')
-    return pointer.read_text().strip() if pointer.is_file() else None
+def work_dir_of(config: str | Path, work_dir: str | None = None, cfg_options: dict | None = None) -> str:
+    """Where a run of these arguments writes; see :func:`train`."""
+    return work_dir or load_config(config, cfg_options).get('work_dir') or f'work_dirs/{Path(config).stem}'
 
 
-def default_work_dir(config: str | Path) -> str:
-    """Where a run writes if nothing else is said."""
-    return f'work_dirs/{Path(config).stem}'
-
-
-def _existing(checkpoint: str, what: str) -> str:
-    if not Path(checkpoint).is_file():
-        raise ValueError(f'{what} {checkpoint!r} does not exist')
-    return checkpoint
+def _check_fit(cfg: Config, checkpoint: str) -> None:
+    """Refuse a checkpoint that is not the model's: MMEngine would test what fits of it, beside random weights."""
+    with told_of_config(cfg.filename):
+        own = meta_state_dict(cfg.model)
+    check_fit(own, read_state_dict(checkpoint, remedy=_REMEDY), checkpoint, cfg.filename)
 
 
 def _check_start(cfg: Config) -> None:
@@ -154,7 +156,7 @@ def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None,
     """Read the config, put the arguments over it, and let several processes run where there is no GPU."""
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(config)
+    cfg.work_dir = work_dir_of(config, work_dir, cfg_options)
     if launcher == 'none' or torch.cuda.is_available():
         return cfg
     if launcher != 'pytorch':
@@ -172,10 +174,9 @@ def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None,
 
 
 def _run(cfg: Config, unsafe_load: bool, work) -> Any:
-    with safe_checkpoints(unsafe_load):
-        with told_of_config(cfg.filename):
-            # FlexibleRunner for FSDP and DeepSpeed where the config names it.
-            runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    with safe_checkpoints(unsafe_load), told_of_config(cfg.filename):
+        # FlexibleRunner for FSDP and DeepSpeed where the config names it.
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         result = work(runner)
     _finish(runner)
     return result

@@ -32,10 +32,9 @@ def check(
     if image_root and not image_root.is_dir():
         raise typer.BadParameter(f'--image-root {image_root} is not a folder')
     from mmvlforge.annotations import Problem, RecordFormat, dgm4_class_map, read_annotations
-    from mmvlforge.apis.loading import find_config
     from mmvlforge.datasets.dgm4_check import find_problems, format_of, problem_lines, summary_lines
 
-    fmt = format_of(find_config(config)) if config else RecordFormat(dgm4_class_map())
+    fmt = format_of(config) if config else RecordFormat(dgm4_class_map())
     broken: dict[int, str] = {}
     try:
         records = read_annotations(annotations, broken)

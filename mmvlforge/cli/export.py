@@ -16,7 +16,7 @@ def export(
     out: Annotated[Path, typer.Argument(help='file to write, *.pth; its config is written beside it as .py')],
 ) -> None:
     """Write what retrieval needs of a dual encoder or ViLEM: two encoders, two projections (docs/weights.md)."""
-    from mmvlforge.apis.loading import load_config
+    from mmvlforge.config_files import load_config
     from mmvlforge.export.retriever import export_retriever
 
     for line in export_retriever(load_config(config), checkpoint, out):

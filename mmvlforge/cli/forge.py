@@ -100,7 +100,7 @@ def edit_quality(
 
     "alike" is the share of edits that put a word of the same kind, such as a colour for a colour.
     """
-    from mmvlforge.apis.loading import load_config
+    from mmvlforge.config_files import load_config
     from mmvlforge.forge import edit_quality as quality
 
     found = quality.edit_quality(load_config(config), split, seed)

@@ -4,14 +4,25 @@ import multiprocessing
 import os
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ['CfgOptions', 'ForgeCommand', 'ForgeGroup', 'Stopped', 'new_app', 'print_table', 'read_cfg_options']
+__all__ = [
+    'CfgOptions',
+    'ForgeCommand',
+    'ForgeGroup',
+    'Stopped',
+    'end_workers',
+    'hear_interrupt',
+    'new_app',
+    'print_table',
+    'read_cfg_options',
+]
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
@@ -34,6 +45,9 @@ class ForgeGroup(TyperGroup):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
+            except BrokenPipeError:  # who reads has enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(1) from None
             except (ValueError, OSError) as error:
                 if os.environ.get('MMVLFORGE_TRACEBACK'):  # for developers
                     raise
@@ -43,6 +57,20 @@ class ForgeGroup(TyperGroup):
                 end_workers()
                 print(f'\nstopped. {error}'.rstrip(), file=sys.stderr)
                 raise typer.Exit(130) from None
+
+
+@contextmanager
+def hear_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt also where somebody made another error of it, as MMEngine does in the midst of a save."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            cause = cause.__cause__ or cause.__context__
+        raise
 
 
 def end_workers() -> None:
@@ -85,6 +113,9 @@ def spell_out(args: Sequence[str], own: set[str], several: Collection[str] = fro
     rest = list(args)
     while rest:
         name = rest.pop(0)
+        if name.startswith('--model=') and '--checkpoint' in own:
+            rest.insert(0, name.partition('=')[2])
+            name = '--model'
         values: list[str] = []
         if name in own and name in several:
             settings = name == '--cfg-options'

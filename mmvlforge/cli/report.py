@@ -147,15 +147,17 @@ def word_maps(
     differentiated is said in mmvlforge/models/word_patch_maps.py.
     """
     _check_pair(image, caption)
+    from mmvlforge.apis.inputs import Picture
     from mmvlforge.apis.pictures import draw_word_maps, spread
     from mmvlforge.apis.retrieval import TrainedRetriever
 
     trained = TrainedRetriever(config, checkpoint, read_cfg_options(cfg_options))
     if image is not None and caption is not None:
-        items = [trained.pair(image, caption)]
-    else:
-        items = [trained.dataset[place] for place in spread(num, len(trained.dataset))]
-        trained.check_drawable([item['data_samples'] for item in items])
+        shown = Picture(image).rgb()
+        _write([draw_word_maps(trained, trained.pair(image, caption), path, layer, shown)], out)
+        return
+    items = [trained.dataset[place] for place in spread(num, len(trained.dataset))]
+    trained.check_drawable([item['data_samples'] for item in items])
     _write([draw_word_maps(trained, item, path, layer) for item in items], out)
 
 

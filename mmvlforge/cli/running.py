@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mmvlforge.cli.output import CfgOptions, Stopped, end_workers, read_cfg_options
+from mmvlforge.cli.output import CfgOptions, Stopped, end_workers, hear_interrupt, read_cfg_options
 
 __all__ = ['test', 'train']
 
@@ -41,17 +41,19 @@ def train(
 ) -> None:
     """Train a model."""
     from mmvlforge.apis import running
+    from mmvlforge.apis.loading import newest_checkpoint
 
     # torchrun and mpirun say the rank in the environment; older launchers in an argument.
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     options = read_cfg_options(cfg_options)
     try:
-        running.train(config, work_dir, resume, amp, auto_scale_lr, compile, options, unsafe_load, launcher)
+        with hear_interrupt():
+            running.train(config, work_dir, resume, amp, auto_scale_lr, compile, options, unsafe_load, launcher)
     except KeyboardInterrupt:
         end_workers()
-        folder = work_dir or running.default_work_dir(config)
-        kept = running.newest_checkpoint(folder)
-        go_on = f'go on with: mmvlforge train {config} --work-dir {folder} --resume'
+        folder = running.work_dir_of(config, work_dir, options)
+        kept = newest_checkpoint(folder)
+        go_on = 'go on with the same command and --resume'
         raise Stopped(f'kept: {kept}; {go_on}' if kept else f'no checkpoint was written yet in {folder}') from None
 
 
@@ -79,8 +81,10 @@ def test(
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     options = read_cfg_options(cfg_options)
     try:
-        running.test(
-            config, checkpoint, work_dir, out, predictions, show_dir, show_worst, amp, options, unsafe_load, launcher
-        )
+        with hear_interrupt():
+            running.test(
+                *(config, checkpoint, work_dir, out, predictions, show_dir, show_worst, amp),
+                *(options, unsafe_load, launcher),
+            )
     except KeyboardInterrupt:
         raise Stopped('nothing was written; a test starts anew') from None

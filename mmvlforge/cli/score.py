@@ -75,10 +75,9 @@ def read_format(classes: Path | None, config: str | None) -> 'RecordFormat | Non
 
         return read_classes(classes)
     if config:
-        from mmvlforge.apis.loading import find_config
         from mmvlforge.datasets.dgm4_check import format_of
 
-        return format_of(find_config(config), 'test_dataloader')
+        return format_of(config, 'test_dataloader')
     return None
 
 

@@ -27,7 +27,7 @@ def convert_meter(
     unsafe_load: UnsafeLoad = False,
 ) -> None:
     """METER, for manipulation detection"""
-    from mmvlforge.apis.loading import find_config
+    from mmvlforge.config_files import find_config
     from mmvlforge.models.weights import published
 
     for line in published.convert_meter(meter, out, find_config(config), not no_cross, unsafe_load):
@@ -42,7 +42,7 @@ def convert_albef(
     unsafe_load: UnsafeLoad = False,
 ) -> None:
     """ALBEF, for retrieval"""
-    from mmvlforge.apis.loading import find_config
+    from mmvlforge.config_files import find_config
     from mmvlforge.models.weights import published
 
     for line in published.convert_albef(albef, out, find_config(config), unsafe_load):

@@ -8,10 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-
 from mmvlforge.annotations import Problem, RecordFormat, record_problems
+from mmvlforge.config_files import load_config, told_of_config
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image
 from mmvlforge.registry import DATASETS
 from mmvlforge.workers import ordered_map
@@ -23,12 +21,14 @@ Problems = dict[int, list[Problem]]
 
 def format_of(config: str, loader: str = 'train_dataloader') -> RecordFormat:
     """The record format of a config's training set, or of another loader's. Raises ValueError if that set has none."""
-    cfg = Config.fromfile(config)
-    init_default_scope(cfg.get('default_scope', 'mmvlforge'))
-    try:
-        return DATASETS.build({**cfg[loader].dataset, 'lazy_init': True}).format
-    except (AttributeError, KeyError) as error:
-        raise ValueError(f'{config}: {loader}.dataset has no record format: {error}') from error
+    cfg = load_config(config)
+    if loader not in cfg:
+        raise ValueError(f'{config}: has no {loader}')
+    with told_of_config(config):
+        dataset = DATASETS.build({**cfg[loader].dataset, 'lazy_init': True})
+    if not hasattr(dataset, 'format'):
+        raise ValueError(f'{config}: the {type(dataset).__name__} of its {loader} has no record format')
+    return dataset.format
 
 
 def picture_size(path: str) -> tuple[int, int] | Problem:

@@ -11,11 +11,10 @@ import copy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmvlforge.models.weights.checkpoint_files import meta_state_dict, write_checkpoint
-from mmvlforge.models.weights.reading import safe_checkpoints
+from mmvlforge.models.weights.reading import read_state_dict
 
 __all__ = ['export_retriever']
 
@@ -76,9 +75,7 @@ def export_retriever(cfg: Config, checkpoint: str | Path, out: str | Path) -> li
         raise ValueError(f'{out}: must end in .pth; its config is written beside it as .py')
     if any(name not in cfg.get('model', {}) for name in _ENCODERS):
         raise ValueError(f'{cfg.filename}: has no model with {" and ".join(_ENCODERS)}')
-    with safe_checkpoints():
-        loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    source = loaded.get('state_dict', loaded)
+    source = read_state_dict(checkpoint)
     prefix = 'momentum.' if cfg.model.get('momentum_features') else ''
     cfg = copy.deepcopy(cfg)
     cfg.model = retriever_config(cfg.model)

@@ -151,6 +151,9 @@ def test_broken_pictures_stop_or_are_reported(check, pairs, tmp_path):
     results = list(check.stream(inputs))
     assert ['error' in result for result in results] == [False, True, True, False]
     assert results[1]['image'] == str(tmp_path / 'broken.jpg') and 'none.jpg' in results[2]['error']
+    assert set(results[1]) == CHECK | {'error'} and results[1]['verdict'] is None
+    drawn = check(inputs, on_error='report', draw=True)
+    assert [picture is None for picture in drawn['visualization']] == [False, True, True, False]
     with pytest.raises(ValueError, match="on_error must be 'report' or 'raise'"):
         check(inputs, on_error='ignore')
     with pytest.raises(ValueError, match='unknown arguments'):
@@ -161,6 +164,11 @@ def test_pictures_of_answers(check, pairs):
     answer = check(pairs[:2], draw=True)
     assert len(answer['visualization']) == 2
     assert all(picture.dtype == np.uint8 and picture.shape[1] >= 480 for picture in answer['visualization'])
+
+
+def test_a_device_that_is_not_there(detector):
+    with pytest.raises(ValueError, match="device 'foo' cannot be used"):
+        ManipulationInferencer(detector, device='foo')
 
 
 def test_bfloat16(detector, pairs, check):
@@ -206,6 +214,9 @@ def test_a_folder_of_pictures(retriever):
         model.encode_images([])
     with pytest.raises(ValueError, match='no word in it'):
         model.encode_texts(['!?'])
+    for wrong in ([None], [5], 'a car'):
+        with pytest.raises(ValueError):
+            model.encode_texts(wrong)
     one, other = model.stream([dict(caption='!?'), dict(caption='a car')])
     assert 'no word in it' in one['error'] and 'error' not in other
 

@@ -131,7 +131,24 @@ def test_broken_pictures(tmp_path):
         Picture(tmp_path / 'a.jpg').load()
 
 
-def test_grey_sixteen_bit_and_alpha(tmp_path):
-    for mode in ('L', 'RGBA', 'P', 'I;16'):
-        Image.new(mode, (5, 4)).save(tmp_path / 'a.png')
-        assert Picture(tmp_path / 'a.png').rgb().shape == (4, 5, 3)
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGBA', 'P', 'CMYK', 'F', 'I', 'I;16'])
+def test_pictures_of_other_modes(tmp_path, mode):
+    picture = Image.new(mode, (5, 4))
+    picture.save(tmp_path / 'a.tif')
+    for source in (tmp_path / 'a.tif', picture):
+        assert Picture(source).rgb().shape == (4, 5, 3)
+
+
+def test_sixteen_bits_of_grey_are_not_white(tmp_path):
+    grey = np.arange(200, dtype=np.uint16).reshape(10, 20)
+    Image.fromarray(grey * 257).save(tmp_path / 'a.png')
+    np.testing.assert_array_equal(Picture(tmp_path / 'a.png').rgb()[..., 0], grey)
+
+
+def test_text_that_is_no_unicode_and_a_mark_of_order(tmp_path):
+    with pytest.raises(ValueError, match='holds bytes that are no UTF-8 text'):
+        read(dict(caption='a \ud800 b'))
+    (tmp_path / 'pairs.jsonl').write_text('\ufeff{"caption": "x"}\n', encoding='utf-8')
+    assert read(tmp_path / 'pairs.jsonl') == [Query(None, 'x')]
+    with pytest.raises(ValueError, match='bytes is no picture'):
+        read(b'abc')

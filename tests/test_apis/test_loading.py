@@ -5,7 +5,8 @@ import pickle
 import pytest
 import torch
 
-from mmvlforge.apis.loading import find_config, find_model, load_config, load_trained
+from mmvlforge.apis.loading import find_model, load_trained
+from mmvlforge.config_files import find_config, load_config
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmvlforge.apis.loading import find_config
 from mmvlforge.cli import main
+from mmvlforge.config_files import find_config
 from mmvlforge.models.weights import published
 
 

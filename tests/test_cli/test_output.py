@@ -38,6 +38,7 @@ def test_a_model_is_a_folder_or_a_config_with_its_checkpoint(tmp_path):
     assert spell_out(['--model', 'my.py', 'my.pth', 'a.jpg'], OWN) == pair
     assert spell_out(['--model', str(tmp_path), 'a.jpg'], OWN) == ['--model', str(tmp_path), 'a.jpg']
     assert spell_out(['--model', 'my.py', '--checkpoint', 'my.pth'], OWN) == pair[:-1]
+    assert spell_out(['--model=my.py', 'my.pth', 'a.jpg'], OWN) == pair
     assert spell_out(['--model', 'my.py', 'my.pth'], {'--model'}) == ['--model', 'my.py', 'my.pth']
 
 
@@ -72,6 +73,9 @@ def test_tables(capsys):
         (['check', '-', '-', '--model', 'x'], 2, 'give a picture, a caption or both'),
         (['check', 'a.jpg', '--model', 'dgm4/dca_imq_mini', 'none.pth'], 2, "checkpoint 'none.pth' does not exist"),
         (['check', 'a.jpg', '--model', 'nowhere'], 2, "model 'nowhere': is no folder"),
+        (['train', 'dgm4/dca_imq_mini', '--cfg-options', 'model.neck.foo=1'], 2, 'cannot be built: TypeError'),
+        (['train', 'dgm4/dca_imq_mini', '--cfg-options', 'train_dataloader.dataset.type=Foo'], 2, 'cannot be built'),
+        (['data', 'check', 'none.json', '--config', 'vilem/vilem_mini'], 2, 'has no record format'),
         (['tain'], 2, 'No such command'),
     ],
 )

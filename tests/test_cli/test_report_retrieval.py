@@ -180,7 +180,7 @@ def test_the_metric_reads_what_the_model_writes(trained):
         ('proofreading', ['--out', 'x', '--image', 'nowhere.png', '--caption', 'a'], 'nowhere.png'),
         ('proofreading', ['--out', 'x', '--image', '1.png', '--caption', ' '], 'proofreading needs a caption'),
         ('proofreading', ['--out', 'x', '--image', 'a.png'], '--image and --caption belong together'),
-        ('word-maps', ['--out', 'x', '--image', '1.png', '--caption', ' '], 'the caption is empty'),
+        ('word-maps', ['--out', 'x', '--image', '1.png', '--caption', ' '], 'has no word in it'),
         ('word-maps', ['--out', 'x', '--path', 'global'], "path 'global' has no cross-attention"),
         ('word-maps', ['--out', 'x', '--num', '0'], '--num'),
         ('gallery', ['--out', 'x', '--topk', '0'], '--topk'),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import torch
 from project import ROOT, environment, hear_interrupts
 
 from mmvlforge.cli import main
@@ -32,7 +33,7 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
     assert process.returncode == 130
     assert 'Traceback' not in err
     assert f'stopped. kept: {tmp_path}/run/epoch_' in err
-    assert f'go on with: mmvlforge train {tiny_config} --work-dir {tmp_path}/run --resume' in err
+    assert 'go on with the same command and --resume' in err
     newest = int((tmp_path / 'run/last_checkpoint').read_text().rpartition('_')[2].removesuffix('.pth'))
     more = f'train_cfg.max_epochs={newest + 1}'
     assert (
@@ -52,3 +53,22 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
     command = [sys.executable, str(ROOT / 'tools/test.py'), str(tiny_config), checkpoint, '--out', str(old)]
     subprocess.run(command, cwd=tmp_path, env=environment(), check=True, capture_output=True)
     assert json.loads(old.read_text()) == metrics
+
+
+def test_a_foreign_checkpoint_is_not_tested(detector, tiny_config, tmp_path, capsys):
+    """MMEngine alone would score what fits of it beside random weights."""
+    state = torch.load(detector / 'tiny.pth')['state_dict']
+    torch.save({f'other.{name}': value for name, value in state.items()}, tmp_path / 'foreign.pth')
+    (tmp_path / 'text.pth').write_text('not a checkpoint')
+    for name, told in (('foreign.pth', 'does not fit the model of'), ('text.pth', 'cannot be read')):
+        args = ['test', str(tiny_config), str(tmp_path / name), '--work-dir', str(tmp_path)]
+        assert main([*args, '--out', str(tmp_path / 'metrics.json')]) == 2
+        err = capsys.readouterr().err
+        assert told in err and 'Traceback' not in err
+    assert not (tmp_path / 'metrics.json').exists()
+
+
+def test_a_reader_who_has_enough_is_no_error(mini_set):
+    command = f'{sys.executable} -m mmvlforge data check {mini_set}/metadata/train.json | head -c 1'
+    result = subprocess.run(['bash', '-c', command], env=environment(), capture_output=True, text=True, check=True)
+    assert 'error' not in result.stderr and 'Traceback' not in result.stderr

@@ -169,7 +169,7 @@ def test_other_sets_are_not_taken_for_dgm4(tmp_path, capsys):
     assert main([*args, '--config', 'samm/no_such_config']) == 2
     assert 'samm/no_such_config' in capsys.readouterr().err
     assert main([*args, '--config', 'vilem/vilem_coco_zeroshot']) == 2
-    assert 'test_dataloader.dataset has no record format' in capsys.readouterr().err
+    assert 'test_dataloader has no record format' in capsys.readouterr().err
     assert main([*args, '--config', 'samm/dca_imq_samm', '--classes', str(tmp_path / 'c.json')]) == 2
     assert 'not both' in capsys.readouterr().err
 

@@ -313,5 +313,5 @@ def test_missing_file(tmp_path, config):
 
 def test_missing_config(tmp_path):
     torch.save({'state_dict': meter_state()}, tmp_path / 'meter.ckpt')
-    with pytest.raises(OSError, match=r'none\.py'):
+    with pytest.raises(ValueError, match=r"config 'none\.py' does not exist"):
         convert_meter(str(tmp_path / 'meter.ckpt'), str(tmp_path / 'out.pth'), 'none.py')

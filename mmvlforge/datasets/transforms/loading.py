@@ -59,10 +59,17 @@ def decode_image(
                 flags = _JPEG_FLAGS[_fraction(image.size, target_size)] | cv2.IMREAD_IGNORE_ORIENTATION
                 img = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
             if img is None:
-                img = cv2.cvtColor(np.asarray(image.convert('RGB')), cv2.COLOR_RGB2BGR)
+                img = cv2.cvtColor(np.asarray(rgb(image)), cv2.COLOR_RGB2BGR)
             return img, image.size
     except Exception as error:  # on damaged bytes the decoders raise about anything, a TypeError among others
         raise UnusableImageError(f'{name} cannot be read: {error}') from error
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A picture in 8 bits of red, green and blue. Pillow alone would cut 16 bits of grey off at white."""
+    if image.mode.startswith('I') and np.asarray(image).max(initial=0) > 255:
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    return image.convert('RGB')
 
 
 def _fraction(size: tuple[int, int], target_size: tuple[int, int] | None) -> int:

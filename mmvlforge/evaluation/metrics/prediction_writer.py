@@ -31,6 +31,8 @@ class PredictionWriter(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the row of each sample."""
+        if 'image_types' not in self.dataset_meta:
+            raise ValueError('predictions can be written of manipulation detection alone: this set has no image_types')
         n_types = len(self.dataset_meta['image_types']) + len(self.dataset_meta['text_types']) - 2
         self.results += [prediction_row(sample, n_types) for sample in data_samples]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from mmvlforge.config_files import load_config
 from mmvlforge.models.weights.conversion import convert
 from mmvlforge.registry import MODELS
 
@@ -17,10 +17,9 @@ __all__ = ['meta_state_dict', 'read_config', 'require_groups', 'write_checkpoint
 
 def read_config(path: str) -> Config:
     """Read a config that has a model, and make its scope the default one."""
-    cfg = Config.fromfile(path)
+    cfg = load_config(path)
     if 'model' not in cfg:
         raise ValueError(f"{path}: no 'model' in this config")
-    init_default_scope(cfg.get('default_scope', 'mmvlforge'))
     return cfg
 
 

@@ -47,7 +47,7 @@ def convert_meter(source: str, out: str, config: str, cross_layers: bool = True,
 
     Raises:
         ValueError: ``source`` cannot be read, is no METER checkpoint, or does not fit the model.
-        OSError: The config cannot be read.
+        ValueError: The config does not exist.
     """
     state_dict = read_state_dict(source, unsafe, _METER_REMEDY)
     require_groups(state_dict, _METER_GROUPS, source, 'a METER checkpoint')
@@ -69,7 +69,7 @@ def convert_albef(source: str, out: str, config: str, unsafe: bool = False) -> l
 
     Raises:
         ValueError: ``source`` cannot be read, is no ALBEF checkpoint, or does not fit the model.
-        OSError: The config cannot be read.
+        ValueError: The config does not exist.
     """
     state_dict = read_state_dict(source, unsafe, _ALBEF_REMEDY)
     require_groups(state_dict, _ALBEF_GROUPS, source, 'an ALBEF checkpoint')

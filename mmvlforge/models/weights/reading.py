@@ -52,7 +52,7 @@ def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMED
             content = torch.load(path, map_location='cpu', weights_only=not unsafe)
     except (ImportError, AttributeError) as error:
         raise ValueError(f'{path}: holds an object of a package that is not installed: {error}') from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # on bytes that are no checkpoint the unpickler raises about anything
         reason = _reason(error)
         ending = '' if unsafe else f', or it holds other objects than tensors. {remedy}'
         raise ValueError(f'{path}: cannot be read ({reason}). The file is damaged{ending}') from error
@@ -69,10 +69,14 @@ def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMED
 
 def _reason(error: Exception) -> str:
     """What PyTorch says in many lines: the object that it refused to make, or the first line."""
-    refused = re.search(r'GLOBAL (\S+)', str(error))
+    text = str(error).strip()
+    refused = re.search(r'GLOBAL (\S+)', text)
     if refused:
-        return refused[1]
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return f'it could run code: {refused[1]}'
+    # PyTorch goes on to advise the unsafe way.
+    if not text or 'weights_only' in text:
+        return f'{type(error).__name__}, no file of weights'
+    return text.splitlines()[0]
 
 
 def _mmengine_globals() -> list:
