@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from mmvlforge.config_files import load_config
+from mmvlforge.config_files import load_config, told_of_config
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.registry import DATASETS
 from mmvlforge.structures import VLDataSample
@@ -57,7 +57,8 @@ def browse(
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise ValueError(f'{config}: has no {split}_dataloader')
-    dataset = DATASETS.build(loader['dataset'])
+    with told_of_config(config):
+        dataset = DATASETS.build(loader['dataset'])
     tokenizer = pipeline_tokenizer(dataset)
     if tokenizer is None:
         raise ValueError(f'{config}: the pipeline of {split}_dataloader has no tokenizer')

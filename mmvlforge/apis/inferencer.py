@@ -160,19 +160,20 @@ class ForgeInferencer(BaseInferencer):
                     if on_error == 'raise':
                         raise
                     ready.append({**self.head(query, None), **dict.fromkeys(self.fields), 'error': str(error)})
-            items = [item for item in ready if isinstance(item, Item)]
-            # A batch holds pictures in all of its items or in none.
-            kinds = [[item for item in items if ('image' in item.packed['inputs']) == kind] for kind in (True, False)]
-            answers = {
-                id(item): sample
-                for part in kinds
-                if part
-                for item, sample in zip(part, self.forward([item.packed for item in part]))
-            }
-            for item in ready:
+            # A batch holds pictures in all of its items or in none, and likewise captions.
+            groups: dict[tuple[bool, bool], list[int]] = {}
+            for place, item in enumerate(ready):
                 if isinstance(item, Item):
-                    sample = answers[id(item)]
-                    yield item, sample, self.result(item, sample)
+                    kind = 'image' in item.packed['inputs'], item.query.caption is not None
+                    groups.setdefault(kind, []).append(place)
+            samples = {
+                place: sample
+                for places in groups.values()
+                for place, sample in zip(places, self.forward([ready[place] for place in places]))
+            }
+            for place, item in enumerate(ready):
+                if isinstance(item, Item):
+                    yield item, samples[place], self.result(item, samples[place])
                 else:
                     yield None, None, item
 
@@ -185,14 +186,14 @@ class ForgeInferencer(BaseInferencer):
             return rest
         return track(rest, 'Inference', console=console, transient=True)
 
-    def forward(self, inputs: list[dict], **kwargs) -> list:
-        """Answers of the model to items of the pipeline, as one batch."""
+    def forward(self, inputs: list, **kwargs) -> list:
+        """Answers of the model to items, as one batch."""
         device = next(self.model.parameters()).device.type
         with torch.no_grad(), torch.autocast(device, torch.bfloat16) if self.bf16 else nullcontext():
-            return self.answer_batch(self.collate_fn(inputs))
+            return self.answer_batch(self.collate_fn([item.packed for item in inputs]), inputs)
 
-    def answer_batch(self, batch: dict) -> list:
-        """Answers to a collated batch."""
+    def answer_batch(self, batch: dict, items: list[Item]) -> list:
+        """Answers to a collated batch of items."""
         return self.model.test_step(batch)
 
     def pack(self, query: Query, fields: dict, picture: Picture | None) -> Item:

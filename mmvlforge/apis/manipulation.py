@@ -1,5 +1,7 @@
 """Is a picture with its caption faked, how, where in the picture, and which words?"""
 
+from functools import cached_property
+
 import numpy as np
 
 from mmvlforge.apis.inferencer import ForgeInferencer, Item
@@ -106,7 +108,12 @@ class ManipulationInferencer(ForgeInferencer):
 
     def draw(self, item: Item, sample: VLDataSample) -> np.ndarray:
         """The picture with the predicted box, the caption with the words held for manipulated, and the scores."""
+        image = item.picture.rgb() if item.picture else blank_picture()
+        return self._drawer.draw(image, sample, draw_gt=False)
+
+    @cached_property
+    def _drawer(self) -> ManipulationVisualizer:
+        """Made when the first answer is drawn: it opens a figure of matplotlib."""
         visualizer = ManipulationVisualizer(name='check')
         visualizer.dataset_meta = self.dataset.metainfo
-        image = item.picture.rgb() if item.picture else blank_picture()
-        return visualizer.draw(image, sample, draw_gt=False)
+        return visualizer

@@ -85,7 +85,7 @@ class ProofreadInferencer(PairInferencer):
             raise ValueError(f'{query.image_name or query.caption!r:.80}: proofreading needs a {lacks} too')
         return super().prepare(query)
 
-    def answer_batch(self, batch: dict) -> list[Reading]:
+    def answer_batch(self, batch: dict, items: list[Item]) -> list[Reading]:
         """Proofread pairs."""
         inputs = self.model.data_preprocessor(batch)['inputs']
         reading = self.model.proofread(inputs, topk=3)[self.path]

@@ -194,13 +194,14 @@ class RetrievalInferencer(PairInferencer):
             raise ValueError(f'no {what} in ' + (f'input {missing[0]}' if missing else 'the inputs'))
         return torch.cat(rows).numpy()
 
-    def answer_batch(self, batch: dict) -> list[VLDataSample]:
+    def answer_batch(self, batch: dict, items: list[Item]) -> list[VLDataSample]:
         """Encode what is there: pictures, captions or both."""
         data = self.model.data_preprocessor(batch)
         inputs, samples = data['inputs'], data['data_samples']
         momentum = self.model.momentum_features
-        for sample, text in zip(samples, self.model.encode_texts(inputs, momentum).cpu()):
-            sample.pred_text_feats = text[None]
+        if items[0].query.caption is not None:  # then all have one
+            for sample, text in zip(samples, self.model.encode_texts(inputs, momentum).cpu()):
+                sample.pred_text_feats = text[None]
         if inputs.images is not None:
             for sample, image in zip(samples, self.model.encode_images(inputs, momentum).cpu()):
                 sample.pred_image_feats = image[None]
@@ -208,8 +209,7 @@ class RetrievalInferencer(PairInferencer):
 
     def result(self, item: Item, sample: VLDataSample) -> dict:
         """The vectors in plain values."""
-        image = sample.get('pred_image_feats')
-        text = sample.get('pred_text_feats') if item.query.caption is not None else None
+        image, text = sample.get('pred_image_feats'), sample.get('pred_text_feats')
         return dict(
             self.head(item.query, item.picture),
             image_embedding=None if image is None else image[0].tolist(),

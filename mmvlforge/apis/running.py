@@ -133,7 +133,11 @@ def test(
 
 def work_dir_of(config: str | Path, work_dir: str | None = None, cfg_options: dict | None = None) -> str:
     """Where a run of these arguments writes; see :func:`train`."""
-    return work_dir or load_config(config, cfg_options).get('work_dir') or f'work_dirs/{Path(config).stem}'
+    return work_dir or _own_work_dir(load_config(config, cfg_options))
+
+
+def _own_work_dir(cfg: Config) -> str:
+    return cfg.get('work_dir') or f'work_dirs/{Path(cfg.filename).stem}'
 
 
 def _check_fit(cfg: Config, checkpoint: str) -> None:
@@ -156,7 +160,7 @@ def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None,
     """Read the config, put the arguments over it, and let several processes run where there is no GPU."""
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
-    cfg.work_dir = work_dir_of(config, work_dir, cfg_options)
+    cfg.work_dir = work_dir or _own_work_dir(cfg)
     if launcher == 'none' or torch.cuda.is_available():
         return cfg
     if launcher != 'pytorch':
