@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from project import free_port
 from torch import nn
 
 from mmvlforge.models.heads import (
@@ -177,18 +178,70 @@ HAND_BOX = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.8, 0.5, 0.2, 0.2], [0.0, 0.0, 
 HAND_HAS_BOX = torch.tensor([True, True, False])
 
 
+# The last one against the corner: a union of .25 in an enclosing (0, 0, .75, .75), so 1 - GIoU = 1 + .3125/.5625.
 @pytest.mark.parametrize(
-    'settings, l1',
+    'settings, l1, giou',
     [
-        (dict(), (0.05 + 0.6 + 2.0) / 3),
-        (dict(supervise_empty=False, no_box_rule='type'), (0.05 + 0.6) / 2),
+        (dict(), (0.05 + 0.6 + 2.0) / 3, (0.4 + 1.5 + 1 + 5 / 9) / 3),
+        (dict(supervise_empty='both'), (0.05 + 0.6 + 2.0) / 3, (0.4 + 1.5 + 1 + 5 / 9) / 3),
+        (dict(supervise_empty='l1'), (0.05 + 0.6 + 2.0) / 3, (0.4 + 1.5) / 2),
+        (dict(supervise_empty='none', no_box_rule='type'), (0.05 + 0.6) / 2, (0.4 + 1.5) / 2),
     ],
 )
-def test_box_loss_by_hand(settings, l1):
+def test_box_loss_by_hand(settings, l1, giou):
     head = box_head(loss_weight=0.1, **settings)
     loss = head.loss(box_features(HAND_PRED), targets_of(HAND_BOX, HAND_HAS_BOX, size=3))
     assert loss['loss_box_l1'].item() == pytest.approx(0.1 * l1, abs=1e-6)
-    assert loss['loss_box_giou'].item() == pytest.approx(0.1 * (0.4 + 1.5) / 2, abs=1e-6)
+    assert loss['loss_box_giou'].item() == pytest.approx(0.1 * giou, abs=1e-6)
+
+
+def loss_gradients(heads, features, targets, rows, out):
+    """Losses of some rows on one of several processes, and the weights' gradients averaged over them."""
+    from mmengine.dist import all_reduce
+
+    part = FusedFeatures(*(f[rows] for f in features))
+    own = ManipulationTargets(*(t[rows] for t in targets))
+    losses = [loss for head in heads for loss in head.loss(part, own).values()]
+    found = []
+    for loss in losses:
+        weights = [p for head in heads for p in head.parameters()]
+        gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        found += [loss.detach(), *(g for g in gradients if g is not None)]
+    for value in found:
+        all_reduce(value, 'mean')
+    out += found
+
+
+def process(rank, port, path):
+    torch.distributed.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    heads, features, targets, parts = torch.load(path, weights_only=False)
+    found = []
+    loss_gradients(heads, features, targets, parts[rank], found)
+    torch.save(found, f'{path}.{rank}')
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_learn_what_one_does_however_regions_and_words_are_shared_out(tmp_path):
+    heads = [IMQBoxHead(DIMS, 4, hidden_dims=8, supervise_empty=kind) for kind in ('both', 'l1')]
+    heads += [BoxHead(DIMS, 8, supervise_empty='none', no_box_rule='type'), IMQTokenHead(DIMS, 4, reduced_dims=8)]
+    # Both regions, and all but two of the words, are in one process's half.
+    tokens = torch.full((4, 6), -100)
+    tokens[:2, 1:5] = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 1]])
+    tokens[2, 1:3] = 1
+    box = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.3, 0.4, 0.3, 0.3], [0.0] * 4, [0.0] * 4])
+    targets = targets_of(box, box[:, 2] > 0, tokens, size=4)
+    features = features_of(size=4, word_mask=tokens[:, 1:] >= 0)
+    expected = []
+    loss_gradients(heads, features, targets, slice(None), expected)
+    path = tmp_path / 'job.pth'
+    torch.save((heads, features, targets, [slice(0, 2), slice(2, 4)]), path)
+    torch.multiprocessing.spawn(process, (free_port(), str(path)), nprocs=2)
+    for rank in range(2):
+        found = torch.load(f'{path}.{rank}')
+        assert len(found) == len(expected) > 20
+        for ours, theirs in zip(found, expected):
+            torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
 
 def test_box_loss_of_a_perfect_and_of_an_enclosed_box():
@@ -201,20 +254,23 @@ def test_box_loss_of_a_perfect_and_of_an_enclosed_box():
         assert loss['loss_box_giou'].item() == pytest.approx(giou, abs=1e-6)
 
 
-@pytest.mark.parametrize('supervise_empty', [True, False])
-@pytest.mark.parametrize('logit', [-200.0, 0.0], ids=['predicted zeros', 'predicted boxes'])
+@pytest.mark.parametrize('supervise_empty', ['both', 'l1', 'none'])
+@pytest.mark.parametrize('logit', [-200.0, -30.0, -13.0, 0.0])
 def test_box_loss_without_any_region_is_finite(supervise_empty, logit):
     head = box_head(supervise_empty=supervise_empty, no_box_rule='type')
     patches = torch.full((2, 1, 4), logit, requires_grad=True)
-    features = features_of(patches=patches)
-    loss = head.loss(features, targets_of())
+    loss = head.loss(features_of(patches=patches), targets_of())
     # Zeros against zeros are right; boxes of (.5, .5, .5, .5) against zeros are 2 apart, if that is taught at all.
-    taught = 0.1 * 2.0 if supervise_empty and logit == 0 else 0.0
-    assert loss['loss_box_l1'].item() == pytest.approx(taught, abs=1e-7)
-    assert loss['loss_box_giou'].item() == 0
+    taught = 0.1 * 4 / (1 + math.exp(-logit)) if supervise_empty != 'none' else 0.0
+    assert loss['loss_box_l1'].item() == pytest.approx(taught, abs=1e-6)
+    if supervise_empty == 'both':
+        assert 0.1 - 1e-6 <= loss['loss_box_giou'].item() <= 0.2  # nothing in common, the best is an empty box
+    else:
+        assert loss['loss_box_giou'].item() == 0
     sum(loss.values()).backward()
-    assert patches.grad.isfinite().all()
-    assert (patches.grad.abs().sum() > 0) == (taught > 0)
+    assert patches.grad.isfinite().all() and patches.grad.abs().max() < 1
+    if logit == 0:
+        assert (patches.grad.abs().sum() > 0) == (supervise_empty != 'none')
 
 
 def test_box_loss_of_a_zero_box_against_a_region_is_finite():
@@ -271,24 +327,31 @@ def test_box_is_cut_at_the_picture():
 def test_box_head_refuses_bad_settings():
     with pytest.raises(ValueError, match="no_box_rule must be 'coord' or 'type', got 'class'"):
         BoxHead(4, no_box_rule='class')
-    with pytest.raises(ValueError, match='needs supervise_empty=True'):
-        BoxHead(4, supervise_empty=False)
+    with pytest.raises(ValueError, match="needs supervise_empty='both' or 'l1'"):
+        BoxHead(4, supervise_empty='none')
+    with pytest.raises(ValueError, match=r"must be one of \('both', 'l1', 'none'\), got True"):
+        BoxHead(4, supervise_empty=True)
 
 
+@pytest.mark.parametrize('imq_residual', [False, True])
 @pytest.mark.parametrize('num_queries', [1, 3])
-def test_image_query_equals_equation_6(num_queries):
-    head = IMQBoxHead(DIMS, 4, num_queries=num_queries, hidden_dims=8)
+def test_image_query_equals_equation_6(num_queries, imq_residual):
+    head = IMQBoxHead(DIMS, 4, num_queries=num_queries, hidden_dims=8, imq_residual=imq_residual)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.normal_(std=0.4, generator=torch.Generator().manual_seed(parameter.numel()))
     features = features_of()
-    query, key = head.attention.query(head.query[0]), head.attention.key(features.image_patches)
-    value = head.attention.value(features.image_patches)
+    queries, attention = head.queries.query[0], head.queries.attention
+    query, key = attention.query(queries), attention.key(features.image_patches)
+    value = attention.value(features.image_patches)
     heads = []
     for part in (slice(k, k + 4) for k in range(0, DIMS, 4)):
         weights = (query[:, part] @ key[..., part].transpose(1, 2) / 4**0.5).softmax(dim=-1)
         heads.append(weights @ value[..., part])
-    f_im = head.norm(head.query[0] + head.attention.out(torch.cat(heads, dim=-1))).mean(dim=1)
+    f_im = attention.out(torch.cat(heads, dim=-1))
+    if imq_residual:
+        f_im = head.queries.norm(queries + f_im)
+    f_im = f_im.mean(dim=1)
     torch.testing.assert_close(head(features), head.box_mlp(f_im).sigmoid(), atol=1e-6, rtol=0)
     assert head(features).shape == (2, 4)
 
@@ -337,8 +400,9 @@ def test_batch_without_words_gives_zero_loss_and_finite_gradients(head):
     assert [len(s.pred_tokens) for s in samples] == [0, 0]
 
 
-def test_text_queries_equal_equations_6_and_8():
-    head = IMQTokenHead(DIMS, 4, reduced_dims=8)
+@pytest.mark.parametrize('imq_residual', [False, True])
+def test_text_queries_equal_equations_6_and_8(imq_residual):
+    head = IMQTokenHead(DIMS, 4, reduced_dims=8, imq_residual=imq_residual)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.normal_(std=0.4, generator=torch.Generator().manual_seed(parameter.numel()))
@@ -347,11 +411,14 @@ def test_text_queries_equal_equations_6_and_8():
     assert logits.shape == (2, 5, 2)
     for row, mask in enumerate(features.word_mask):
         words = features.text_tokens[row, mask]  # the queries read the words and nothing else
-        query, key, value = head.attention.query(head.query[0]), head.attention.key(words), head.attention.value(words)
+        queries, attention = head.queries.query[0], head.queries.attention
+        query, key, value = attention.query(queries), attention.key(words), attention.value(words)
         heads = []
         for part in (slice(k, k + 4) for k in range(0, DIMS, 4)):
             heads.append((query[:, part] @ key[:, part].T / 2).softmax(dim=-1) @ value[:, part])
-        f_tm = head.norm(head.query[0] + head.attention.out(torch.cat(heads, dim=-1)))
+        f_tm = attention.out(torch.cat(heads, dim=-1))
+        if imq_residual:
+            f_tm = head.queries.norm(queries + f_tm)
         expected = head.reduce_token(features.text_tokens[row]) @ head.reduce_query(f_tm).T / 8**0.5
         torch.testing.assert_close(logits[row], expected, atol=1e-5, rtol=0)
 
@@ -370,6 +437,20 @@ def test_special_tokens_and_padding_neither_teach_nor_are_read(head):
     with torch.no_grad():
         after = head(features._replace(text_tokens=changed))[features.word_mask]
         torch.testing.assert_close(after, head(features)[features.word_mask], atol=1e-5, rtol=0)
+
+
+def test_real_and_manipulated_queries_start_apart():
+    # Queries near zero both take the mean of the words: no word is then told from another at the start, and the
+    # gradient that would part them is as small. The difference of the two logits is what a word is judged by.
+    def spread(std):
+        torch.manual_seed(0)
+        head = IMQTokenHead(64, 4, reduced_dims=64, query_std=std)
+        tokens = torch.nn.functional.layer_norm(torch.randn(8, 12, 64), (64,))
+        logits = head(features_of(tokens=tokens, word_mask=torch.ones(8, 12).bool(), size=8))
+        return (logits[..., 1] - logits[..., 0]).std().item()
+
+    assert IMQTokenHead(64, 4).queries.query.std().item() == pytest.approx(1, abs=0.2)
+    assert spread(1.0) > 20 * spread(0.02)
 
 
 # All heads -----------------------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def test_batch_without_words_or_regions_has_finite_losses_and_gradients(missing)
     sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())
     assert (losses['loss_token'] == 0) == (missing != 'regions')
-    assert (losses['loss_box_giou'] == 0) == (missing != 'words')
+    assert losses['loss_box_giou'] > 0  # pictures without a region are taught the zero box
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 

@@ -54,7 +54,7 @@ model = dict(
         num_heads=12,
         num_queries=1,  # the paper does not say
         loss_weight=0.1,  # beta
-        supervise_empty=True,  # published practice: zero targets for pictures without a region
+        supervise_empty='both',  # published practice: L1 and GIoU learn zero targets for pictures without a region
         no_box_rule='coord',  # the published rule
     ),
     token_head=dict(type='IMQTokenHead', in_dims=768, num_heads=12, reduced_dims=256, loss_weight=1.0),  # gamma

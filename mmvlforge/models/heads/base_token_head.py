@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmvlforge.models.heads.mean import global_mean
 from mmvlforge.structures import FusedFeatures, ManipulationTargets, VLDataSample
 
 
@@ -25,10 +26,10 @@ class BaseTokenHead(BaseModule):
         """Logits of real and manipulated for each token ``(B, M, 2)``."""
 
     def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
-        """L_mtg of Eq. 8, the mean over the batch's word tokens; 0 for a batch without words."""
-        labels = targets.tokens[:, 1:]
-        loss = F.cross_entropy(self(features).float().flatten(0, 1), labels.flatten(), reduction='sum')
-        return dict(loss_token=self.loss_weight * loss / (labels >= 0).sum().clamp(min=1))
+        """L_mtg of Eq. 8, the mean over the word tokens of all processes; 0 where there are none."""
+        labels = targets.tokens[:, 1:].flatten()
+        loss = F.cross_entropy(self(features).float().flatten(0, 1), labels, reduction='none')
+        return dict(loss_token=self.loss_weight * global_mean(loss, labels >= 0))
 
     def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_tokens`` and ``pred_token_scores``, word tokens only."""

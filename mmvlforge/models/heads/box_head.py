@@ -5,10 +5,13 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torchvision.ops import box_convert
 
+from mmvlforge.models.heads.mean import global_mean
 from mmvlforge.models.layers import mlp
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import FusedFeatures, ManipulationTargets, VLDataSample
 
+AREA_EPS = 1e-12  # a millionth of the width by a millionth of the height
+EMPTY_TERMS = ('both', 'l1', 'none')
 COORD_EPS = 1e-4  # published rule: "no box" if all four normalised coordinates are below this
 
 
@@ -18,11 +21,11 @@ def giou_loss(pred: Tensor, target: Tensor) -> Tensor:
     torchvision's selects the overlapping pairs by a mask, which makes an accelerator wait for the host.
 
     Args:
-        pred: xyxy ``(B, 4)``; an empty box is fine.
-        target: xyxy ``(B, 4)``, none of them empty.
+        pred: xyxy in 0..1 ``(B, 4)``.
+        target: xyxy in 0..1 ``(B, 4)``.
 
     Returns:
-        ``(B,)``.
+        ``(B,)``, between 0 and 2. An empty box has nothing in common with any other, nor with itself: at least 1.
     """
 
     def area(top_left: Tensor, bottom_right: Tensor) -> Tensor:
@@ -31,8 +34,9 @@ def giou_loss(pred: Tensor, target: Tensor) -> Tensor:
 
     (p1, p2), (t1, t2) = pred.split(2, dim=-1), target.split(2, dim=-1)
     overlap = area(torch.max(p1, t1), torch.min(p2, t2))
-    union = area(p1, p2) + area(t1, t2) - overlap
-    enclosing = area(torch.min(p1, t1), torch.max(p2, t2))
+    # Where both boxes are empty or nearly so, neither the quotients nor their gradients exist.
+    union = (area(p1, p2) + area(t1, t2) - overlap).clamp(min=AREA_EPS)
+    enclosing = area(torch.min(p1, t1), torch.max(p2, t2)).clamp(min=AREA_EPS)
     return 1 - overlap / union + (enclosing - union) / enclosing
 
 
@@ -45,14 +49,15 @@ class BoxHead(BaseModule):
         hidden_dims: Hidden channels of the MLP; the paper does not say, C here.
         num_hidden: Hidden layers of the MLP; the paper does not say, 2 as in DETR.
         loss_weight: β of Eq. 9.
-        supervise_empty: Whether pictures without a manipulated region are taught the zero box by the L1 term, as
-            published code for DGM⁴ does. GIoU counts over true regions only: between empty boxes it has no value.
+        supervise_empty: Terms that teach the zero box to pictures without a manipulated region, and so average over all
+            rows. ``'both'`` is published practice. A true zero box lies in the corner, so that GIoU then draws boxes
+            there. ``'l1'``: GIoU averages over the rows with a region. ``'none'``: both do.
         no_box_rule: When a predicted box is dropped. ``'coord'``: all four coordinates, xyxy divided by width and
             height, are below 1e-4 (the published rule; it needs ``supervise_empty``). ``'type'``: the type head
             holds the picture for real.
 
     Raises:
-        ValueError: Unknown ``no_box_rule``, or ``'coord'`` without ``supervise_empty``.
+        ValueError: Unknown ``no_box_rule`` or ``supervise_empty``, or ``'coord'`` where nothing teaches the zero box.
     """
 
     def __init__(
@@ -61,14 +66,16 @@ class BoxHead(BaseModule):
         hidden_dims: int = 768,
         num_hidden: int = 2,
         loss_weight: float = 0.1,
-        supervise_empty: bool = True,
+        supervise_empty: str = 'both',
         no_box_rule: str = 'coord',
     ) -> None:
         super().__init__()
         if no_box_rule not in ('coord', 'type'):
             raise ValueError(f"no_box_rule must be 'coord' or 'type', got {no_box_rule!r}")
-        if no_box_rule == 'coord' and not supervise_empty:
-            raise ValueError("no_box_rule='coord' needs supervise_empty=True: else the zero box is never learnt")
+        if supervise_empty not in EMPTY_TERMS:
+            raise ValueError(f'supervise_empty must be one of {EMPTY_TERMS}, got {supervise_empty!r}')
+        if no_box_rule == 'coord' and supervise_empty == 'none':
+            raise ValueError("no_box_rule='coord' needs supervise_empty='both' or 'l1': else no zero box is learnt")
         self.box_mlp = mlp(in_dims, hidden_dims, 4, num_hidden)
         self.loss_weight = loss_weight
         self.supervise_empty = supervise_empty
@@ -83,15 +90,16 @@ class BoxHead(BaseModule):
         return self.box_mlp(self.aggregate(features)).float().sigmoid()
 
     def loss(self, features: FusedFeatures, targets: ManipulationTargets) -> dict[str, Tensor]:
-        """L1 and GIoU terms of L_mig (Eq. 7), in float32; 0, never NaN, for a batch without regions."""
+        """L1 and GIoU terms of L_mig (Eq. 7), in float32; never NaN.
+
+        Rows are counted over all processes, so that several learn what one with all their rows would.
+        """
         boxes = self(features)
         l1 = (boxes - targets.box).abs().sum(dim=-1)
-        # Rows without a region get a stand-in, so that neither GIoU nor its gradient is undefined; their weight is 0.
-        regions = torch.where(targets.has_box[:, None], targets.box, 0.5)
-        giou = giou_loss(*(box_convert(b, 'cxcywh', 'xyxy') for b in (boxes, regions)))
-        weight = targets.has_box / targets.has_box.sum().clamp(min=1)
-        l1 = l1.mean() if self.supervise_empty else (weight * l1).sum()
-        giou = (weight * giou).sum()
+        giou = giou_loss(*(box_convert(b, 'cxcywh', 'xyxy') for b in (boxes, targets.box)))
+        everyone = torch.ones_like(targets.has_box)
+        l1 = global_mean(l1, targets.has_box if self.supervise_empty == 'none' else everyone)
+        giou = global_mean(giou, everyone if self.supervise_empty == 'both' else targets.has_box)
         return dict(loss_box_l1=self.loss_weight * l1, loss_box_giou=self.loss_weight * giou)
 
     def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:

@@ -1,10 +1,9 @@
 """Implicit manipulation query for text (T-IMQ), Section 2.3 of the paper."""
 
-import torch
 from torch import Tensor, nn
 
 from mmvlforge.models.heads.base_token_head import BaseTokenHead
-from mmvlforge.models.layers import Attention
+from mmvlforge.models.layers import ImplicitQueries
 from mmvlforge.models.layers.attention import init_linear
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import FusedFeatures
@@ -22,15 +21,21 @@ class IMQTokenHead(BaseTokenHead):
         num_heads: Heads of the queries' attention.
         reduced_dims: Channels of the inner product; the paper does not say, 256 here.
         loss_weight: γ of Eq. 9.
+        query_std: See :class:`mmvlforge.models.layers.ImplicitQueries`.
+        imq_residual: Likewise, its ``residual``.
     """
 
     def __init__(
-        self, in_dims: int = 768, num_heads: int = 12, reduced_dims: int = 256, loss_weight: float = 1.0
+        self,
+        in_dims: int = 768,
+        num_heads: int = 12,
+        reduced_dims: int = 256,
+        loss_weight: float = 1.0,
+        query_std: float = 1.0,
+        imq_residual: bool = False,
     ) -> None:
         super().__init__(loss_weight)
-        self.query = nn.Parameter(0.02 * torch.randn(1, 2, in_dims))
-        self.attention = Attention(in_dims, num_heads)
-        self.norm = nn.LayerNorm(in_dims)
+        self.queries = ImplicitQueries(in_dims, num_heads, 2, query_std, imq_residual)
         self.reduce_query = init_linear(nn.Linear(in_dims, reduced_dims))
         self.reduce_token = init_linear(nn.Linear(in_dims, reduced_dims))
         self.scale = reduced_dims**-0.5
@@ -40,6 +45,5 @@ class IMQTokenHead(BaseTokenHead):
         tokens, mask = features.text_tokens, features.word_mask
         # Attention over nothing is undefined: a caption without words lets its queries see every token.
         mask = mask | ~mask.any(dim=1, keepdim=True)
-        query = self.query.expand(len(tokens), -1, -1)
-        f_tm = self.norm(query + self.attention(query, tokens, mask))
-        return self.scale * self.reduce_token(tokens) @ self.reduce_query(f_tm).transpose(1, 2)
+        f_tm = self.reduce_query(self.queries(tokens, mask))
+        return self.scale * self.reduce_token(tokens) @ f_tm.transpose(1, 2)
