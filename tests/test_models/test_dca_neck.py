@@ -132,3 +132,25 @@ def test_compiles_without_graph_break(backend):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
     for a, b in zip(plain_grads, fast_grads):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_patches_start_distinct_and_words_hear_them():
+    # A patch is known by what sets it apart from the mean of its picture's patches.
+    def start(**gains):
+        torch.manual_seed(0)
+        neck = DCANeck(64, 64, 64, 4, 128, 2, 2, drop=0.0, attn_drop=0.0, **gains).eval()
+        image, text = torch.randn(8, 17, 64), torch.randn(8, 13, 64)
+        mask = torch.ones(8, 13, dtype=torch.bool)
+        with torch.no_grad():
+            features = neck(image, text, VLInputs(None, torch.zeros(8, 13, dtype=torch.long), mask, mask))
+            other = neck(image.roll(1, 0), text, VLInputs(None, torch.zeros(8, 13, dtype=torch.long), mask, mask))
+        patches = features.image_patches
+        own = (patches - patches.mean(dim=1, keepdim=True)).square().mean() / patches.square().mean()
+        heard = (other.text_tokens - features.text_tokens).square().mean()
+        return own.item(), heard.item()
+
+    own, heard = start()
+    own_loud, _ = start(image_cross_gain=1.5)
+    _, heard_quiet = start(text_cross_gain=0.3)
+    assert own > 0.75 > 0.6 > own_loud
+    assert heard > 4 * heard_quiet

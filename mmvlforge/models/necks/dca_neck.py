@@ -36,6 +36,10 @@ class DCANeck(BaseModule):
         drop: Dropout after each part of a layer.
         attn_drop: Dropout on attention weights.
         norm_eps: Epsilon of the layer norms.
+        image_cross_gain: Gain with which the cross-attention of M_i starts where no pre-trained weights replace it; the
+            paper does not say. What patches hear of the caption is at first the same for all of them: loud, it drowns
+            what tells them apart, and the words, which look for it there, learn late.
+        text_cross_gain: The same of M_t, whose words must hear the patches from the first step.
         with_cp: Gradient checkpointing of every layer.
         init_cfg: As in MMEngine.
     """
@@ -52,6 +56,8 @@ class DCANeck(BaseModule):
         drop: float = 0.1,
         attn_drop: float = 0.1,
         norm_eps: float = 1e-12,
+        image_cross_gain: float = 0.3,
+        text_cross_gain: float = 1.5,
         with_cp: bool = False,
         init_cfg=None,
     ) -> None:
@@ -60,7 +66,7 @@ class DCANeck(BaseModule):
         self.text_transform = init_linear(nn.Linear(text_dims, embed_dims))
         self.modality_embed = nn.Parameter(torch.zeros(2, embed_dims))
 
-        def branch(num_layers: int) -> nn.ModuleList:
+        def branch(num_layers: int, cross_gain: float) -> nn.ModuleList:
             return nn.ModuleList(
                 TransformerLayer(
                     embed_dims,
@@ -70,13 +76,14 @@ class DCANeck(BaseModule):
                     drop=drop,
                     attn_drop=attn_drop,
                     norm_eps=norm_eps,
+                    cross_gain=cross_gain,
                     with_cp=with_cp,
                 )
                 for _ in range(num_layers)
             )
 
-        self.image_layers = branch(num_image_layers)
-        self.text_layers = branch(num_text_layers)
+        self.image_layers = branch(num_image_layers, image_cross_gain)
+        self.text_layers = branch(num_text_layers, text_cross_gain)
 
     def forward(self, image_tokens: Tensor, text_tokens: Tensor, inputs: VLInputs) -> FusedFeatures:
         """Fuse both modalities.
