@@ -59,7 +59,6 @@ def configs(mini) -> dict:
             'model.corruptor.name': str(mini / 'lm'),
             'train_dataloader.batch_size': 4,
             'train_cfg.max_epochs': 2,
-            **{f'param_scheduler.1.{key}': 2 for key in ('end', 'T_max')},
             'param_scheduler.0.end': 4,
         }
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -8,5 +8,5 @@ optim_wrapper = dict(accumulative_counts=8)
 # Schedulers count iterations, of which eight now make one step of the paper's.
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=8000),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=50, T_max=50, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=8000),
 ]

@@ -10,5 +10,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-param_scheduler = [dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=10, T_max=10, convert_to_iter_based=True)]
 train_cfg = dict(max_epochs=10)

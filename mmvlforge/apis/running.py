@@ -74,7 +74,12 @@ def train(
             cfg.resume = False
     elif not cfg.get('resume'):
         _check_start(cfg)
-    _run(cfg, unsafe_load, lambda runner: runner.train())
+
+    def work(runner: Runner) -> None:
+        _check_schedule(cfg, runner.train_loop.max_iters)
+        runner.train()
+
+    _run(cfg, unsafe_load, work)
 
 
 def test(
@@ -154,6 +159,19 @@ def _check_start(cfg: Config) -> None:
             f'load_from={load_from!r} does not exist. Make it (docs/weights.md), or start from nothing with '
             '--cfg-options load_from=None'
         )
+
+
+def _check_schedule(cfg: Config, iterations: int) -> None:
+    """Refuse a run that ends within its warm-up: MMEngine would say that an end comes before a begin."""
+    schedulers = cfg.get('param_scheduler') or []
+    warm_up = max(1, iterations // 10)
+    for number, each in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
+        if not each.get('by_epoch', True) and each.get('begin', 0) >= iterations:
+            raise ValueError(
+                f'{cfg.filename}: the run has {iterations} iterations, and param_scheduler.{number} ({each.type}) '
+                f'begins after {each.begin}, where the warm-up ends. Train longer, or warm up for less: --cfg-options '
+                f'param_scheduler.0.end={warm_up} param_scheduler.{number}.begin={warm_up}'
+            )
 
 
 def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None, launcher: str) -> Config:

@@ -1,16 +1,18 @@
 """AdamW, 1000 steps of warm-up to 1e-4, cosine to 1e-6 (Section 3.1 of the paper)."""
 
-max_epochs = 50  # the paper does not say
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.02),
+    # As METER, whose weights it starts from. HAMMER's code means the same, but loses it where encoders have a rate of
+    # their own.
+    constructor='DecaySparingConstructor',
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=1000),
-    # The cosine spans the whole run whatever its number of steps; the warm-up multiplies its nearly flat beginning.
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True),
+    # Without end and T_max it spans what train_cfg leaves after the warm-up.
+    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=1000),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50, val_interval=1)  # the paper does not say how many
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # Scales the learning rate with --auto-scale-lr: 8 GPUs x 32.

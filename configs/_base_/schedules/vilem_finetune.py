@@ -1,11 +1,13 @@
 """Fine-tuning: AdamW at 1e-5, cosine to 1e-6. The paper does not say; public practice of its relatives."""
 
-max_epochs = 5
-optim_wrapper = dict(type='AutocastOptimWrapper', optimizer=dict(type='AdamW', lr=1e-5, weight_decay=0.02))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True)
-]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+optim_wrapper = dict(
+    type='AutocastOptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-5, weight_decay=0.02),
+    constructor='DecaySparingConstructor',
+)
+# Without end and T_max it spans train_cfg's run.
+param_scheduler = [dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # 8 GPUs x 32.

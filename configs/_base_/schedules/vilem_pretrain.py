@@ -1,14 +1,16 @@
 """AdamW, 2000 steps of warm-up to 3e-4, cosine to 1e-5, 20 epochs, batches of 2048 (Section 4.2 of the paper)."""
 
-max_epochs = 20
-optim_wrapper = dict(type='AutocastOptimWrapper', optimizer=dict(type='AdamW', lr=3e-4, weight_decay=0.02))
+optim_wrapper = dict(
+    type='AutocastOptimWrapper',
+    optimizer=dict(type='AdamW', lr=3e-4, weight_decay=0.02),
+    constructor='DecaySparingConstructor',
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=2000),
-    # The cosine spans the whole run whatever its number of steps; the warm-up multiplies its beginning, nearly flat
-    # over the 4 % of the steps that it takes of CC4M's.
-    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True),
+    # Without end and T_max it spans what train_cfg leaves after the warm-up.
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=2000),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # Scales the learning rate with --auto-scale-lr: 32 GPUs x 64.
