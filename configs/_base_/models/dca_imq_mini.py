@@ -42,6 +42,15 @@ model = dict(
     binary_head=dict(type='BinaryHead', in_dims=dims, hidden_dims=2 * dims),
     # What two modalities mean together is learnt late: its losses weigh more.
     type_head=dict(type='DFCHead', in_dims=dims, hidden_dims=dims, loss_weight=2.0),
-    box_head=dict(type='IMQBoxHead', in_dims=dims, hidden_dims=dims, num_heads=4, loss_weight=2.0, no_box_rule='type'),
+    box_head=dict(
+        type='IMQBoxHead',
+        in_dims=dims,
+        hidden_dims=dims,
+        num_heads=4,
+        loss_weight=2.0,
+        # GIoU of a picture without a region is 1 at best: with so large a weight it would keep the words from learning.
+        supervise_empty='l1',
+        no_box_rule='type',
+    ),
     token_head=dict(type='IMQTokenHead', in_dims=dims, num_heads=4, reduced_dims=dims, loss_weight=6.0),
 )
