@@ -42,6 +42,9 @@ class RecordFormat:
         image_types: Image types, the real one first; their order numbers the classes. Defaults to ``'real'`` and those
             of the class map in order of first appearance, which for DGM⁴ are ``IMAGE_TYPES``.
         text_types: Likewise for the text.
+        order_known: Whether a list of type scores is in the order of ``image_types`` and ``text_types``. Defaults to
+            whether both were named (or have one type each), for the order in which a class map happens to be written
+            says nothing of that in which a model gives its scores.
     """
 
     class_map: ClassMap
@@ -50,12 +53,17 @@ class RecordFormat:
     check_agreement: bool = True
     image_types: tuple[str, ...] = ()
     text_types: tuple[str, ...] = ()
+    order_known: bool | None = None
 
     def __post_init__(self) -> None:
+        named = [bool(self.image_types), bool(self.text_types)]
         for side, name in enumerate(('image_types', 'text_types')):
             if not getattr(self, name):
                 types = dict.fromkeys(('real', *(pair[side] for pair in self.class_map.values())))
                 object.__setattr__(self, name, tuple(types))
+        if self.order_known is None:
+            known = [name or len(types) <= 2 for name, types in zip(named, (self.image_types, self.text_types))]
+            object.__setattr__(self, 'order_known', all(known))
 
 
 def _is_int(value: Any) -> bool:

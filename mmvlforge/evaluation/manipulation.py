@@ -275,7 +275,7 @@ def token_metrics(counts: ArrayLike) -> dict[str, float]:
 
 
 def manipulation_breakdown(
-    classes: Sequence[str], fake_scores: ArrayLike, row_scores: ArrayLike, counts: ArrayLike
+    classes: Sequence[str], fake_scores: ArrayLike, row_scores: ArrayLike | None, counts: ArrayLike | None
 ) -> dict[str, dict[str, float | None]]:
     """What a model makes of each kind of manipulation, sorted by name.
 
@@ -285,18 +285,19 @@ def manipulation_breakdown(
     Args:
         classes: Name of each row's manipulation (``fake_cls``), ``(N,)``.
         fake_scores: P(fake), ``(N,)``.
-        row_scores: From :func:`box_scores`, ``(N,)``.
-        counts: As for :func:`token_metrics`, ``(N, 3)``.
+        row_scores: From :func:`box_scores`, ``(N,)``; None, where boxes are not judged, makes ``IoUmean`` None.
+        counts: As for :func:`token_metrics`, ``(N, 3)``; None, where words are not judged, makes ``F1`` None.
     """
     names, fake_scores = np.asarray(classes), np.asarray(fake_scores, dtype=np.float64)
-    row_scores, counts = np.asarray(row_scores), np.asarray(counts, dtype=np.int64)
+    row_scores = None if row_scores is None else np.asarray(row_scores)
+    counts = np.zeros((len(names), 3), np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
     table = {}
     for name in np.unique(names):
         rows = names == name
         table[str(name)] = dict(
             samples=int(rows.sum()),
             detection_rate=_ratio(np.sum(fake_scores[rows] > 0.5), rows.sum()),
-            IoUmean=_ratio(math.fsum(row_scores[rows]), rows.sum()),
+            IoUmean=None if row_scores is None else _ratio(math.fsum(row_scores[rows]), rows.sum()),
             F1=_token_scores(counts[rows])['F1'] if counts[rows, 2].any() else None,
         )
     return table

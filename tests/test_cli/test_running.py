@@ -55,6 +55,22 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
     assert json.loads(old.read_text()) == metrics
 
 
+def test_a_model_without_a_box_head_writes_predictions_that_score(detector, mini_set, tmp_path, capsys):
+    state = torch.load(detector / 'tiny.pth')['state_dict']
+    torch.save({k: v for k, v in state.items() if not k.startswith('box_head.')}, tmp_path / 'blind.pth')
+    (tmp_path / 'blind.py').write_text(
+        f"_base_ = {str(detector / 'tiny.py')!r}\nmodel = dict(box_head=None)\ntest_evaluator = dict(metrics=["
+        "dict(type='BinaryMetric'), dict(type='ManipulationTypeMetric'), dict(type='TokenMetric')])\n"
+    )
+    ours, theirs, rows = tmp_path / 'test.json', tmp_path / 'score.json', tmp_path / 'p.jsonl'
+    args = ['test', str(tmp_path / 'blind.py'), str(tmp_path / 'blind.pth'), '--work-dir', str(tmp_path)]
+    assert main([*args, '--out', str(ours), '--predictions', str(rows)]) == 0
+    annotations = str(mini_set / 'metadata/test.json')
+    assert main(['score', 'manipulation', annotations, str(rows), '--out', str(theirs)]) == 0
+    assert json.loads(ours.read_text()) == json.loads(theirs.read_text())
+    assert 'the predictions have no box: IoUmean' in capsys.readouterr().out
+
+
 def test_a_foreign_checkpoint_is_not_tested(detector, tiny_config, tmp_path, capsys):
     """MMEngine alone would score what fits of it beside random weights."""
     state = torch.load(detector / 'tiny.pth')['state_dict']

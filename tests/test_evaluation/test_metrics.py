@@ -83,10 +83,27 @@ def test_written_file_is_sorted_and_exact(tmp_path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row['index'] for row in rows] == list(range(N))
     assert list(rows[3]) == ['index', 'fake_score', 'type_scores', 'box', 'word_ids', 'fake_tokens']
-    assert rows[3]['type_scores'] == samples[3].pred_type_scores.double().tolist()
+    assert list(rows[3]['type_scores']) == [*IMAGE_TYPES[1:], *TEXT_TYPES[1:]]
+    assert list(rows[3]['type_scores'].values()) == samples[3].pred_type_scores.double().tolist()
     assert rows[3]['box'] == samples[3].pred_box.double().tolist()
     assert rows[0]['box'] is None
     assert rows[1]['box'][0] < rows[1]['box'][2] < 5.00001
+
+
+def test_a_part_without_a_head_is_in_no_row_and_a_part_of_some_samples_is_an_error(tmp_path):
+    records, samples = make_set()
+    path = tmp_path / 'p.jsonl'
+    for sample in samples[1:]:
+        del sample.pred_box
+    with pytest.raises(ValueError, match='sample 1: has no prediction of box, other samples do'):
+        run([METRICS.build(dict(type='PredictionWriter', out_file=str(path)))], samples)
+    del samples[0].pred_box
+    run([METRICS.build(dict(type='PredictionWriter', out_file=str(path)))], samples)
+    rows, _ = read_predictions(path)
+    assert not any('box' in row for row in rows)
+    assert [name for name in DGM4_METRICS if name not in score(records, rows)] == [
+        name for name in DGM4_METRICS if name.startswith('IoU')
+    ]
 
 
 def test_a_repeated_sample_at_the_end_is_cut(tmp_path):
