@@ -59,7 +59,7 @@ def test_a_model_without_a_box_head_writes_predictions_that_score(detector, mini
     state = torch.load(detector / 'tiny.pth')['state_dict']
     torch.save({k: v for k, v in state.items() if not k.startswith('box_head.')}, tmp_path / 'blind.pth')
     (tmp_path / 'blind.py').write_text(
-        f"_base_ = {str(detector / 'tiny.py')!r}\nmodel = dict(box_head=None)\ntest_evaluator = dict(metrics=["
+        f'_base_ = {str(detector / "tiny.py")!r}\nmodel = dict(box_head=None)\ntest_evaluator = dict(metrics=['
         "dict(type='BinaryMetric'), dict(type='ManipulationTypeMetric'), dict(type='TokenMetric')])\n"
     )
     ours, theirs, rows = tmp_path / 'test.json', tmp_path / 'score.json', tmp_path / 'p.jsonl'
