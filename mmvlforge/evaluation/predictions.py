@@ -45,7 +45,10 @@ def write_predictions(path: str | Path, rows: Sequence[dict]) -> None:
 def expected_fields(rows: Iterable[dict]) -> list[str]:
     """The fields that each row of a file must have: those of all parts that any of its rows has."""
     found = set().union(*rows)
-    return ['index', 'fake_score', *(field for part in _PARTS if found.intersection(part) for field in part)]
+    if 'no_box' in found:  # it says nothing without a box
+        found.add('box')
+    fields = [field for part in _PARTS if found.intersection(part) for field in part]
+    return ['index', 'fake_score', *fields, *(['no_box'] if 'no_box' in found else [])]
 
 
 def _is_number(value: Any) -> bool:
@@ -110,12 +113,20 @@ def row_problems(
         if problem:
             yield f'type_scores: {problem}'
 
-    box = row.get('box')
-    if box is not None:
-        if not (_is_list(box, 4) and all(map(_is_number, box))):
-            yield f'box: is {box!r:.120}, must be 4 finite numbers [x1, y1, x2, y2], or null for "no box"'
-        elif not (box[0] < box[2] and box[1] < box[3]):
-            yield f'box: is {box}, must have x1 < x2 and y1 < y2; write null for "no box"'
+    for field in ('box', 'raw_box'):
+        box = row.get(field)
+        if box is not None and not (_is_list(box, 4) and all(map(_is_number, box))):
+            yield f'{field}: is {box!r:.120}, must be 4 finite numbers [x1, y1, x2, y2], or null for "no box"'
+        elif box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            yield f'{field}: is {box}, must have x1 < x2 and y1 < y2; write null for "no box"'
+    size: Any = row.get('size', [1, 1])
+    if not (_is_list(size, 2) and all(_is_number(side) and side > 0 for side in size)):
+        yield f'size: is {size!r:.60}, must be [width, height] of the stored image, in pixels'
+    no_box: Any = row.get('no_box', {})
+    if not (isinstance(no_box, dict) and all(type(gone) is bool for gone in no_box.values())):
+        yield f'no_box: is {no_box!r:.120}, must be an object, name of the rule to true or false'
+    elif row.get('box') is None and row.get('raw_box') is None and not all(no_box.values()):
+        yield f'raw_box: is missing, while {no_box} finds a box and box has none'
 
     words: Any = row.get('word_ids', [])
     if not (_is_list(words) and all(type(word) is int for word in words)):

@@ -17,6 +17,8 @@ __all__ = [
     'prediction_row',
     'sample_box',
     'sample_fake_score',
+    'sample_rule_boxes',
+    'sample_size',
     'sample_tokens',
     'sample_type_scores',
 ]
@@ -25,6 +27,7 @@ _WRITTEN_BY = {
     'pred_fake_score': 'the binary head',
     'pred_type_scores': 'the manipulation type head',
     'pred_box': 'the box head',
+    'pred_box_raw': 'the box head',
     'pred_tokens': 'the token head',
 }
 
@@ -83,6 +86,18 @@ def sample_box(sample: dict, field: str = 'pred_box') -> list[float] | None:
     return box.tolist()
 
 
+def sample_rule_boxes(sample: dict) -> dict[str, list[float] | None]:
+    """A sample's predicted box under each rule for "no box" that its head answered; none if it has no such rules."""
+    no_box = sample.get('pred_no_box', {})
+    return {rule: None if gone else sample_box(sample, 'pred_box_raw') for rule, gone in no_box.items()}
+
+
+def sample_size(sample: dict | VLDataSample) -> tuple[float, float]:
+    """Width and height of a sample's stored picture; inf where unknown."""
+    height, width = sample.get('ori_shape', (np.inf, np.inf))
+    return width, height
+
+
 def sample_tokens(sample: dict, field: str = 'pred_tokens') -> list[int]:
     """A sample's tokens as 0 and 1, one for each of its ``word_ids``."""
     values = _values(sample, field)
@@ -104,6 +119,14 @@ def prediction_row(sample: dict, types: Sequence[str]) -> dict:
         row['type_scores'] = dict(zip(types, sample_type_scores(sample, len(types))))
     if 'pred_box' in sample:
         row['box'] = sample_box(sample)
+        by_rule = sample_rule_boxes(sample)
+        if by_rule:
+            row['no_box'] = {rule: box is None for rule, box in by_rule.items()}
+            kept = next((box for box in by_rule.values() if box is not None), None)
+            if row['box'] is None and kept is not None:
+                row['raw_box'] = kept
+        if 'ori_shape' in sample:
+            row['size'] = [int(side) for side in sample_size(sample)]
     if 'pred_tokens' in sample:
         row['word_ids'] = [int(word) for word in _field(sample, 'word_ids')]
         row['fake_tokens'] = sample_tokens(sample)
@@ -122,7 +145,7 @@ def prediction_error(sample: VLDataSample) -> float:
         error += 1 - sample.pred_fake_score if sample.gt_fake else sample.pred_fake_score
     if 'gt_box' in sample and 'pred_box' in sample:
         pred, true = ([[0.0] * 4] if box is None else [box.tolist()] for box in (sample.pred_box, sample.gt_box))
-        error += 1 - float(box_scores(pred, true, 'strict')[0])
+        error += 1 - float(box_scores(pred, true, 'strict', [sample_size(sample)])[0])
     if 'gt_tokens' in sample and 'pred_tokens' in sample:
         marked = int((sample.gt_tokens == 1).sum() + (sample.pred_tokens == 1).sum())
         hits = int(((sample.gt_tokens == 1) & (sample.pred_tokens == 1)).sum())
@@ -154,6 +177,9 @@ def joined_sample(rows: JoinedRows, index: int, image_root: str | os.PathLike | 
         sample.pred_type_scores = torch.tensor(rows.type_scores[index], dtype=torch.float32)
     if rows.boxes is not None:
         sample.pred_box = _box(prediction['box'])
+        if 'size' in prediction:
+            width, height = prediction['size']
+            sample.set_metainfo(dict(ori_shape=(height, width)))
     # Truth alone is by words.
     word_ids = prediction['word_ids'] if rows.true_tokens is not None else list(range(len(record['text'].split())))
     sample.set_metainfo(dict(word_ids=word_ids))

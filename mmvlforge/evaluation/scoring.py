@@ -31,9 +31,11 @@ __all__ = [
     'score_rows',
     'trivial_predictions',
     'type_names',
+    'uncut_boxes',
 ]
 
 MAX_PROBLEMS = 20
+_NO_BOX = [0.0] * 4
 _DGM4 = RecordFormat(dgm4_class_map(), image_types=IMAGE_TYPES, text_types=TEXT_TYPES)
 
 
@@ -78,6 +80,8 @@ class JoinedRows(NamedTuple):
         type_scores: Log-odds, ``(N, T)``, or None.
         true_boxes: xyxy pixels, zeros for "no box", ``(N, 4)``.
         boxes: The predicted ones, likewise, or None.
+        rule_boxes: Rule for "no box" → the predicted ones under it; empty if the file does not say.
+        sizes: Width and height of each stored image, inf where the file does not say, ``(N, 2)``.
         true_tokens: 1 for each manipulated token of the prediction's ``word_ids``, N lists, or None.
         token_counts: See :func:`mmvlforge.evaluation.manipulation.token_metrics`, ``(N, 3)``, or None.
         words: Words of all captions.
@@ -94,6 +98,8 @@ class JoinedRows(NamedTuple):
     type_scores: np.ndarray | None
     true_boxes: np.ndarray
     boxes: np.ndarray | None
+    rule_boxes: dict[str, np.ndarray]
+    sizes: np.ndarray
     true_tokens: list[list[int]] | None
     token_counts: np.ndarray | None
     words: int
@@ -143,6 +149,7 @@ def _in_order(
     n = len(records)
     found: dict[int, tuple[int, dict]] = {}
     problems: list[str] = []
+    rules: dict = {}
     for line, row in zip(lines, predictions):
         place = f'{pred_file}:{line}'
         if isinstance(row, ValueError):
@@ -161,6 +168,10 @@ def _in_order(
         found[index] = line, row
         n_words = len(records[index]['text'].split())
         problems += [f'{place}: {problem}' for problem in row_problems(row, n_words, types, fields, order_known)]
+        if isinstance(row.get('no_box'), dict):
+            rules = rules or row['no_box']
+            if row['no_box'].keys() != rules.keys():
+                problems.append(f'{place}: no_box: has {list(row["no_box"])}, other rows have {list(rules)}')
     missing = [i for i in range(n) if i not in found]
     if missing:
         shown = ', '.join(map(str, missing[:10])) + (', ...' if len(missing) > 10 else '')
@@ -201,7 +212,7 @@ def join(
     lines = lines or range(1, len(predictions) + 1)
     rows = _in_order(predictions, records, types, fields, bool(fmt.order_known), ann_file, pred_file, lines)
 
-    no_box = [0.0] * 4
+    rules = rows[0]['no_box'] if 'no_box' in fields else ()
     true_tokens, token_counts = [], []
     words = sum(len(record['text'].split()) for record in records)
     uncovered = 0
@@ -224,8 +235,10 @@ def join(
         fake_scores=np.array([row['fake_score'] for row in rows], np.float64),
         true_types=true_types,
         type_scores=_type_scores(rows, types) if 'type_scores' in fields else None,
-        true_boxes=np.array([fmt.box_field and record[fmt.box_field] or no_box for record in records], np.float64),
-        boxes=np.array([row['box'] or no_box for row in rows], np.float64) if 'box' in fields else None,
+        true_boxes=np.array([fmt.box_field and record[fmt.box_field] or _NO_BOX for record in records], np.float64),
+        boxes=np.array([row['box'] or _NO_BOX for row in rows], np.float64) if 'box' in fields else None,
+        rule_boxes={rule: _rule_boxes(rows, rule) for rule in rules},
+        sizes=np.array([row.get('size', (math.inf, math.inf)) for row in rows], np.float64),
         true_tokens=true_tokens if 'word_ids' in fields else None,
         token_counts=np.array(token_counts, np.int64) if 'word_ids' in fields else None,
         words=words,
@@ -237,6 +250,11 @@ def _type_scores(rows: Sequence[dict], types: Sequence[str]) -> np.ndarray:
     given = [row['type_scores'] for row in rows]
     named = [scores if isinstance(scores, list) else [scores[name] for name in types] for scores in given]
     return np.array(named, np.float64)
+
+
+def _rule_boxes(rows: Sequence[dict], rule: str) -> np.ndarray:
+    kept = [_NO_BOX if row['no_box'][rule] else row['box'] or row['raw_box'] for row in rows]
+    return np.array(kept, np.float64)
 
 
 def left_out(rows: JoinedRows) -> list[str]:
@@ -255,6 +273,13 @@ def left_out(rows: JoinedRows) -> list[str]:
     return [f'{reason}: {metrics} are left out' for metrics, reason in told.items()]
 
 
+def uncut_boxes(rows: JoinedRows) -> int:
+    """How many predicted boxes the protocol ``'strict'`` cannot cut, because the size of their picture is unknown."""
+    if rows.boxes is None:
+        return 0
+    return int(np.sum((rows.boxes[:, 2] > rows.boxes[:, 0]) & ~np.isfinite(rows.sizes).all(axis=1)))
+
+
 def score_rows(rows: JoinedRows, protocol: str = 'dgm4', per_class: bool = False) -> dict[str, Any]:
     """All metrics of joined rows, in percent; those of a part that truth or prediction says nothing of are left out.
 
@@ -270,7 +295,7 @@ def score_rows(rows: JoinedRows, protocol: str = 'dgm4', per_class: bool = False
     if type_scores is not None:
         result |= type_metrics(type_scores, rows.true_types)
     if boxes is not None:
-        result |= box_metrics(boxes, rows.true_boxes, protocol)
+        result |= box_metrics(boxes, rows.true_boxes, protocol, rows.sizes, rows.rule_boxes)
     if token_counts is not None:
         result |= token_metrics(token_counts)
     if per_class:
@@ -279,7 +304,7 @@ def score_rows(rows: JoinedRows, protocol: str = 'dgm4', per_class: bool = False
         result['per_manipulation'] = manipulation_breakdown(
             [record['fake_cls'] for record in rows.records],
             rows.fake_scores,
-            None if boxes is None else box_scores(boxes, rows.true_boxes, protocol),
+            None if boxes is None else box_scores(boxes, rows.true_boxes, protocol, rows.sizes),
             token_counts,
         )
     return result

@@ -30,6 +30,8 @@ METRICS = {
     'IoU50': Metric(_PLACE, 'Overlap above 50 %', 'Share of such pairs.'),
     'IoU75': Metric(_PLACE, 'Overlap above 75 %', 'Share of such pairs.'),
     'IoUmean_boxed': Metric(_PLACE, 'Mean overlap where there is a box', '"No box everywhere" gets 0 here.'),
+    'IoUmean/coord_rule': Metric(_PLACE, 'Mean overlap, rule coord', 'No box: it has shrunk into the corner.'),
+    'IoUmean/type_rule': Metric(_PLACE, 'Mean overlap, rule type', 'No box: the picture is held for real.'),
     'Precision': Metric(_WORDS, 'Precision', 'Of the tokens held for manipulated, how many are.'),
     'Recall': Metric(_WORDS, 'Recall', 'Of the manipulated tokens, how many were found.'),
     'F1': Metric(_WORDS, 'F1', 'Harmonic mean of the two.'),
@@ -153,7 +155,12 @@ def write_report(
         _PLACE: unknown['places'] or missing['places'],
         _WORDS: unknown['words'] or missing['words'],
     }
-    shown = {key: metric for key, metric in METRICS.items() if not silent.get(metric.group)}
+    # Not every file knows of both rules.
+    shown = {
+        key: metric
+        for key, metric in METRICS.items()
+        if not silent.get(metric.group) and (not key.endswith('_rule') or key in (metrics or {}))
+    }
     called = rows.fake_scores > 0.5
     write_page(
         out_file,

@@ -46,7 +46,14 @@ class VLDataSample(BaseDataElement):
     pred_image_type: int = _field('pred_image_type', int, 'Most likely class of the image, 0 = real.')
     pred_text_type: int = _field('pred_text_type', int, 'Most likely class of the text, 0 = real.')
     pred_box: Tensor | None = _field(
-        'pred_box', (Tensor, type(None)), 'Predicted region, xyxy pixels of the stored image ``(4,)``, or None.'
+        'pred_box',
+        (Tensor, type(None)),
+        'Predicted region, xyxy pixels of the stored image ``(4,)``, or None. May reach beyond the image; who shows it '
+        'cuts it there.',
+    )
+    pred_box_raw: Tensor = _field('pred_box_raw', Tensor, 'As ``pred_box``, before any rule for "no box".')
+    pred_no_box: dict[str, bool] = _field(
+        'pred_no_box', dict, 'Whether each rule finds no box, by its name; ``pred_box`` follows the one of the head.'
     )
     pred_tokens: Tensor = _field('pred_tokens', Tensor, '1 for each token held for manipulated, as ``gt_tokens``.')
     pred_token_scores: Tensor = _field('pred_token_scores', Tensor, 'P(manipulated) of each token, as ``gt_tokens``.')

@@ -90,6 +90,18 @@ def test_report(files, capsys):
     assert '<script' not in page and '<link' not in page
 
 
+def test_both_rules_are_shown_where_the_predictions_know_them(files, tmp_path):
+    rows = [json.loads(line) for line in (files / 'pred.jsonl').read_text().splitlines()]
+    for row in rows:
+        row['no_box'] = dict(coord=row['box'] is None, type=True)
+    (tmp_path / 'p.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    assert call(files / 'ann.json', tmp_path / 'p.jsonl', '--out', tmp_path / 'r.html', '--num', 1) == 0
+    page = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    # every second row is boxed, truly and by the model; no box at all is right for the others
+    assert cells(page, '<b>Mean overlap, rule coord') == [('n', '100.00'), ('n', '–')]
+    assert cells(page, '<b>Mean overlap, rule type') == [('n', '50.00'), ('n', '–')]
+
+
 def test_metrics_are_computed_and_pictures_can_be_left_out(files):
     assert call(files / 'ann.json', files / 'pred.jsonl', '--out', files / 'plain.html', '--num', 1) == 0
     page = (files / 'plain.html').read_text(encoding='utf-8')

@@ -46,7 +46,7 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
     args = ['test', str(tiny_config), checkpoint, '--work-dir', str(tmp_path / 'run'), '--out', str(out)]
     assert main([*args, '--predictions', str(tmp_path / 'predictions.jsonl')]) == 0
     metrics = json.loads(out.read_text())
-    assert set(metrics) > {'AUC', 'mAP', 'IoUmean', 'F1'}
+    assert set(metrics) > {'AUC', 'mAP', 'IoUmean', 'IoUmean/coord_rule', 'IoUmean/type_rule', 'F1'}
     assert len((tmp_path / 'predictions.jsonl').read_text().splitlines()) == 13
 
     old = tmp_path / 'old.json'

@@ -192,6 +192,17 @@ def test_types_that_the_classes_fold_away_are_scored_as_the_data_set_numbers_the
     )
 
 
+def test_strict_says_what_it_cannot_cut(files, capsys):
+    rows = trivial_predictions(RECORDS)
+    rows[1]['box'] = rows[2]['box'] = [-1, 1, 5, 5]
+    rows[1]['size'] = [20, 10]
+    write_predictions(files[1], rows)
+    for protocol in ('dgm4', 'strict'):
+        assert main(['score', 'manipulation', *files, '--protocol', protocol]) == 0
+        noted = 'note: 1 predicted boxes come without "size" and are not cut' in capsys.readouterr().out
+        assert noted == (protocol == 'strict')
+
+
 def test_a_map_in_another_order_needs_names(tmp_path, capsys):
     """The config that numbers the types reads an old file's lists; a map of classes must not guess."""
     records, classes, _ = SETS['samm/dca_imq_samm']

@@ -78,6 +78,15 @@ def test_prediction_error_adds_its_three_parts():
     assert prediction_error(joined(RECORD, perfect)) == 3
 
 
+def test_a_box_is_judged_by_its_part_inside_the_picture():
+    """As people see it. The prediction keeps it as it is."""
+    beyond = dict(PREDICTION, fake_score=1.0, fake_tokens=[0, 1, 1, 0], box=[-10, 0, 10, 10])
+    assert prediction_error(joined(RECORD, beyond)) == pytest.approx(0.5)
+    sample = joined(RECORD, dict(beyond, size=[40, 30]))
+    assert prediction_error(sample) == 0
+    assert (sample.ori_shape, sample.pred_box.tolist()) == ((30, 40), [-10, 0, 10, 10])
+
+
 def test_missing_parts_add_nothing():
     sample = VLDataSample(metainfo=dict(index=0))
     assert prediction_error(sample) == 0

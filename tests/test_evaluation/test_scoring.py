@@ -15,6 +15,7 @@ from mmvlforge.evaluation.scoring import (
     score_rows,
     trivial_predictions,
     type_names,
+    uncut_boxes,
 )
 
 
@@ -121,6 +122,11 @@ def test_words_without_tokens_are_counted():
         ({'box': [1, 2, 3, float('nan')]}, 'box: is [1, 2, 3, nan]'),
         ({'box': [5, 2, 5, 9]}, 'box: is [5, 2, 5, 9], must have x1 < x2'),
         ({'box': [0, 0, 0, 0]}, 'write null for "no box"'),
+        ({'size': [0, 5]}, 'size: is [0, 5], must be [width, height] of the stored image'),
+        ({'size': '3x4'}, "size: is '3x4'"),
+        ({'no_box': {'type': False}}, "raw_box: is missing, while {'type': False} finds a box and box has none"),
+        ({'no_box': {'type': 1}}, "no_box: is {'type': 1}, must be an object, name of the rule to true or false"),
+        ({'no_box': {'type': False}, 'raw_box': [5, 2, 5, 9]}, 'raw_box: is [5, 2, 5, 9], must have x1 < x2'),
         ({'word_ids': [0, 1, 2, 4]}, 'word_ids: 4 is not a word of the caption (0 to 3)'),
         ({'word_ids': [-1, 1, 2, 3]}, 'word_ids: -1 is not a word'),
         ({'word_ids': [0, 2, 1, 3]}, 'word_ids: falls from 2 to 1'),
@@ -305,6 +311,39 @@ def test_perfect_scores_stay_perfect_in_whatever_order_a_map_is_written():
     fmt = RecordFormat(dict(orig=('real', 'real'), face_swap=('face', 'real'), text_swap=('real', 'text')))
     few = [dict(index=i, fake_score=0.5, type_scores=t) for i, t in enumerate([[-1, -1], [1, -1], [-1, 1]])]
     assert score(RECORDS[:3], few, fmt=fmt)['mAP'] == 100
+
+
+def test_boxes_under_each_rule():
+    """Row 1's box is dropped by the type head, row 2 would get one if the box alone decided."""
+    ruled = [dict(row, no_box=dict(coord=row['box'] is None, type=row['index'] != 3)) for row in rows()]
+    ruled[0]['raw_box'] = [0, 0, 5, 10]
+    ruled[2].update(no_box=dict(coord=False, type=True), box=[1, 1, 2, 2])
+    found = score(RECORDS, ruled, 'strict')
+    assert [found[f'IoUmean{rule}'] for rule in ('', '/coord_rule', '/type_rule')] == pytest.approx(
+        [100 * (1 + 0.6 + 0 + 0) / 4, 100 * (1 + 0.6 + 0 + 0) / 4, 100 * (1 + 0 + 1 + 0.5) / 4]
+    )
+    ruled[1]['no_box'] = dict(coord=True)
+    with pytest.raises(
+        ValueError, match=r"predictions:2: no_box: has \['coord'\], other rows have \['coord', 'type'\]"
+    ):
+        score(RECORDS, ruled)
+    del ruled[1]['no_box']
+    with pytest.raises(ValueError, match='predictions:2: no_box: is missing'):
+        score(RECORDS, ruled)
+    with pytest.raises(ValueError, match='predictions:1: box: is missing'):
+        score(RECORDS, [{k: v for k, v in row.items() if k != 'box'} for row in ruled])
+
+
+def test_strict_cuts_a_box_where_the_row_gives_the_picture_s_size():
+    beyond = rows()
+    beyond[3]['box'] = [-10, 10, 20, 20]  # the true one is [10, 10, 20, 20]
+    for protocol in ('dgm4', 'strict'):
+        assert score(RECORDS, beyond, protocol)['IoUmean_boxed'] == pytest.approx(100 / 3 / 2)
+    assert uncut_boxes(join(RECORDS, beyond)) == 1
+    beyond[3]['size'] = [40, 30]
+    assert uncut_boxes(join(RECORDS, beyond)) == 0
+    assert score(RECORDS, beyond)['IoUmean_boxed'] == pytest.approx(100 / 3 / 2)
+    assert score(RECORDS, beyond, 'strict')['IoUmean_boxed'] == 50 / 2
 
 
 @pytest.mark.parametrize(
