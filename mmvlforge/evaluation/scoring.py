@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmvlforge.annotations.dgm4_record import IMAGE_TYPES, TEXT_TYPES, RecordFormat, dgm4_class_map, record_problems
+from mmvlforge.annotations.dgm4_record import (
+    IMAGE_TYPES,
+    TEXT_TYPES,
+    RecordFormat,
+    box_inside,
+    dgm4_class_map,
+    record_problems,
+)
 from mmvlforge.annotations.json_files import read_json_object
 from mmvlforge.evaluation.manipulation import (
     binary_metrics,
@@ -212,6 +219,16 @@ def join(
     lines = lines or range(1, len(predictions) + 1)
     rows = _in_order(predictions, records, types, fields, bool(fmt.order_known), ann_file, pred_file, lines)
 
+    # As the data set reads them: what lies a little beyond the picture is cut.
+    true_boxes, problems = [], []
+    for i, (record, row) in enumerate(zip(records, rows)):
+        box = record[fmt.box_field] if fmt.box_field else []
+        try:
+            true_boxes.append(box_inside(box, row.get('size'), fmt.box_tolerance) if box else _NO_BOX)
+        except ValueError as error:
+            problems.append(f'{ann_file}, record {i}: {fmt.box_field}: by the size that {pred_file} gives, {error}')
+    if problems:
+        _raise(problems)
     rules = rows[0]['no_box'] if 'no_box' in fields else ()
     true_tokens, token_counts = [], []
     words = sum(len(record['text'].split()) for record in records)
@@ -235,7 +252,7 @@ def join(
         fake_scores=np.array([row['fake_score'] for row in rows], np.float64),
         true_types=true_types,
         type_scores=_type_scores(rows, types) if 'type_scores' in fields else None,
-        true_boxes=np.array([fmt.box_field and record[fmt.box_field] or _NO_BOX for record in records], np.float64),
+        true_boxes=np.array(true_boxes, np.float64),
         boxes=np.array([row['box'] or _NO_BOX for row in rows], np.float64) if 'box' in fields else None,
         rule_boxes={rule: _rule_boxes(rows, rule) for rule in rules},
         sizes=np.array([row.get('size', (math.inf, math.inf)) for row in rows], np.float64),

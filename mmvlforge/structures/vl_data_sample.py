@@ -28,7 +28,8 @@ class VLDataSample(BaseDataElement):
     Meta information (``sample.metainfo``) of an image-text pair under manipulation detection: ``index`` (row of the
     annotation file), ``img_path``, ``ori_shape`` ``(height, width)`` of the stored image, ``img_shape``, ``flip``,
     ``text``, ``word_ids`` (word index in ``text.split()`` of each sub-word token, special tokens left out),
-    ``fake_cls``. Of a retrieval item, F pictures and K captions: ``index``, ``img_paths``, ``captions``, ``image_id``,
+    ``fake_cls``, ``uncut_box`` (the box as annotated, where a part beyond the image was cut off).
+    Of a retrieval item, F pictures and K captions: ``index``, ``img_paths``, ``captions``, ``image_id``,
     ``num_images`` (F), ``num_captions`` (K), and what the item's metric needs (``tag``, ``category``, ...).
     """
 

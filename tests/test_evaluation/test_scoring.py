@@ -346,6 +346,21 @@ def test_strict_cuts_a_box_where_the_row_gives_the_picture_s_size():
     assert score(RECORDS, beyond, 'strict')['IoUmean_boxed'] == 50 / 2
 
 
+def test_a_true_box_a_little_outside_is_cut_as_in_training():
+    outside = [*RECORDS[:1], dict(RECORDS[1], fake_image_box=[10, 10, 21, 20]), *RECORDS[2:]]
+    perfect = [dict(row, size=[20, 30]) for row in rows()]
+    perfect[3]['box'] = [10, 10, 20, 20]
+    assert join(outside, perfect).true_boxes[1].tolist() == [10, 10, 20, 20]
+    assert score(outside, perfect)['IoUmean_boxed'] == 50
+    perfect[3]['size'] = [19, 30]
+    with pytest.raises(
+        ValueError, match='^annotations, record 1: fake_image_box: by the size that predictions gives, '
+    ):
+        score(outside, perfect)
+    outside[1]['fake_image_box'] = [-1, 10, 20, 20]
+    assert join(outside, rows()).true_boxes[1].tolist() == [0, 10, 20, 20]
+
+
 @pytest.mark.parametrize(
     ('fields', 'metrics'),
     [
