@@ -66,3 +66,9 @@ def free_port() -> str:
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         return str(s.getsockname()[1])
+
+
+def inside(row: dict) -> list[float]:
+    """The part of a written row's box inside its picture, as people see it."""
+    (x1, y1, x2, y2), (width, height) = row['box'], row['size']
+    return [max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)]

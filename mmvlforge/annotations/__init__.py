@@ -9,6 +9,7 @@ from mmvlforge.annotations.dgm4_record import (
     ClassMap,
     Problem,
     RecordFormat,
+    box_inside,
     dgm4_class_map,
     record_problems,
 )
@@ -23,6 +24,7 @@ __all__ = [
     'PackedRecords',
     'Problem',
     'RecordFormat',
+    'box_inside',
     'clean_caption',
     'dgm4_class_map',
     'has_sides',

@@ -1,10 +1,20 @@
 """The conventions of one DGM⁴ annotation record, and every way a record can break them."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ['IMAGE_TYPES', 'TEXT_TYPES', 'ClassMap', 'Problem', 'RecordFormat', 'dgm4_class_map', 'record_problems']
+__all__ = [
+    'IMAGE_TYPES',
+    'TEXT_TYPES',
+    'ClassMap',
+    'Problem',
+    'RecordFormat',
+    'box_inside',
+    'dgm4_class_map',
+    'record_problems',
+]
 
 ClassMap = dict[str, tuple[str, str]]
 
@@ -42,6 +52,11 @@ class RecordFormat:
         image_types: Image types, the real one first; their order numbers the classes. Defaults to ``'real'`` and those
             of the class map in order of first appearance, which for DGM⁴ are ``IMAGE_TYPES``.
         text_types: Likewise for the text.
+        order_known: Whether a list of type scores is in the order of ``image_types`` and ``text_types``. Defaults to
+            whether both were named (or have one type each), for the order in which a class map happens to be written
+            says nothing of that in which a model gives its scores.
+        box_tolerance: Pixels that a box may reach beyond its picture; that much is cut off, more is a problem.
+            Defaults to 1, what rounding does.
     """
 
     class_map: ClassMap
@@ -50,29 +65,56 @@ class RecordFormat:
     check_agreement: bool = True
     image_types: tuple[str, ...] = ()
     text_types: tuple[str, ...] = ()
+    order_known: bool | None = None
+    box_tolerance: float = 1
 
     def __post_init__(self) -> None:
+        named = [bool(self.image_types), bool(self.text_types)]
         for side, name in enumerate(('image_types', 'text_types')):
             if not getattr(self, name):
                 types = dict.fromkeys(('real', *(pair[side] for pair in self.class_map.values())))
                 object.__setattr__(self, name, tuple(types))
+        if self.order_known is None:
+            known = [name or len(types) <= 2 for name, types in zip(named, (self.image_types, self.text_types))]
+            object.__setattr__(self, 'order_known', all(known))
 
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _box_problem(box: Any, size: tuple[int, int] | None) -> tuple[str, str] | None:
+def box_inside(box: Sequence[float], size: tuple[float, float] | None, tolerance: float = 1) -> list[float]:
+    """The part of a box inside its picture.
+
+    Args:
+        box: xyxy, pixels.
+        size: Width and height of the picture; None, where unknown, leaves the right and the lower side alone.
+        tolerance: Pixels that the box may reach beyond.
+
+    Raises:
+        ValueError: It reaches farther, or no part of it is inside.
+    """
+    width, height = size or (math.inf, math.inf)
+    inside = [max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height)]
+    if max(abs(a - b) for a, b in zip(box, inside)) > tolerance or inside[0] >= inside[2] or inside[1] >= inside[3]:
+        where = 'not be negative' if size is None else f'lie inside the image of {size[0]}x{size[1]} pixels'
+        pixels = f'{tolerance:g} pixel{"" if tolerance == 1 else "s"}'
+        raise ValueError(f'{box} must {where}; at most {pixels} beyond the edge may be cut off')
+    return inside
+
+
+def _box_problem(box: Any, size: tuple[int, int] | None, tolerance: float) -> tuple[str, str] | None:
     if not isinstance(box, (list, tuple)) or len(box) not in (0, 4):
         return 'bad box', f'{box!r} must be [] or [x1, y1, x2, y2]'
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in box):
         return 'bad box', f'{box!r} must hold numbers'
     if box and not (box[0] < box[2] and box[1] < box[3]):  # also true for NaN
         return 'degenerate box', f'{box} must have x1 < x2 and y1 < y2'
-    if box and (box[0] < 0 or box[1] < 0):
-        return 'box outside the image', f'{box} must not be negative'
-    if box and size is not None and (box[2] > size[0] or box[3] > size[1]):
-        return 'box outside the image', f'{box} must lie inside the image of {size[0]}x{size[1]} pixels'
+    try:
+        if box:
+            box_inside(box, size, tolerance)
+    except ValueError as error:
+        return 'box outside the image', str(error)
     return None
 
 
@@ -104,7 +146,7 @@ def record_problems(record: Any, fmt: RecordFormat, size: tuple[int, int] | None
 
     if fmt.box_field is not None and fmt.box_field in record:
         box = record[fmt.box_field]
-        found = _box_problem(box, size)
+        found = _box_problem(box, size, fmt.box_tolerance)
         if found:
             yield Problem(found[0], fmt.box_field, found[1])
         if types and fmt.check_agreement and bool(box) != (types[0] != 'real'):

@@ -69,6 +69,15 @@ def read_json_object(path: str | Path) -> dict:
     return content
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'{twice!r:.60} stands twice in one object')
+    return found
+
+
 def iter_json_lines(text: str) -> Iterator[tuple[int, Any]]:
     """Parse one JSON value a line; empty lines are passed over.
 
@@ -77,15 +86,18 @@ def iter_json_lines(text: str) -> Iterator[tuple[int, Any]]:
 
     Yields:
         Each line's number, from 1, and its value. In place of a broken one stands a ValueError that says what is wrong
-        with it but not where, so that a reader can tell of all broken lines at once.
+        with it but not where, so that a reader can tell of all broken lines at once. A name that an object has twice is
+        broken too: the last one would win unseen.
     """
     # Split at '\n' only: str.splitlines also cuts at characters that a JSON string may hold.
     for number, line in enumerate(text.split('\n'), 1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, json.loads(line, object_pairs_hook=_unique)
             except json.JSONDecodeError as error:
                 yield number, ValueError(_fault(error))
+            except ValueError as error:
+                yield number, error
 
 
 def iter_json_array(path: str | Path) -> Iterator[Any]:

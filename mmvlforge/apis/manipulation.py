@@ -7,6 +7,8 @@ import numpy as np
 from mmvlforge.apis.inferencer import ForgeInferencer, Item
 from mmvlforge.apis.inputs import Picture, Query
 from mmvlforge.datasets.transforms import LoadImage
+from mmvlforge.evaluation.manipulation import clip_boxes
+from mmvlforge.evaluation.samples import sample_size
 from mmvlforge.structures import VLDataSample
 from mmvlforge.visualization import ManipulationVisualizer, blank_picture
 
@@ -92,8 +94,12 @@ class ManipulationInferencer(ForgeInferencer):
 
     @staticmethod
     def _box(sample: VLDataSample) -> list[float] | None:
+        """The part inside the picture."""
         box = sample.get('pred_box')
-        return None if box is None else [round(value, 1) for value in box.tolist()]
+        if box is None:
+            return None
+        (inside,) = clip_boxes([box.tolist()], [sample_size(sample)])
+        return [round(value, 1) for value in inside.tolist()]
 
     @staticmethod
     def _words(item: Item, sample: VLDataSample) -> list[dict]:

@@ -32,10 +32,11 @@ def check(
     if image_root and not image_root.is_dir():
         raise typer.BadParameter(f'--image-root {image_root} is not a folder')
     from mmvlforge.annotations import Problem, RecordFormat, dgm4_class_map, read_annotations
-    from mmvlforge.datasets.dgm4_check import find_problems, format_of, problem_lines, summary_lines
+    from mmvlforge.datasets.dgm4_check import cut_lines, find_problems, format_of, problem_lines, summary_lines
 
     fmt = format_of(config) if config else RecordFormat(dgm4_class_map())
     broken: dict[int, str] = {}
+    cut: dict[int, str] = {}
     try:
         records = read_annotations(annotations, broken)
     except ValueError as error:
@@ -43,13 +44,13 @@ def check(
         raise typer.Exit(1) from None
     try:
         with progress('pictures decoded') as tell:
-            problems = find_problems(records, fmt, image_root, workers, tell)
+            problems = find_problems(records, fmt, image_root, workers, tell, cut)
     except KeyboardInterrupt:
         raise Stopped('nothing was judged; the check starts anew') from None
     problems.update({row: [Problem('not an object', '', message)] for row, message in broken.items()})
 
     print(f'{annotations}: {len(records)} records, {len(problems)} bad')
-    for line in problem_lines(problems, max_show):
+    for line in (*problem_lines(problems, max_show), *cut_lines(cut, max_show)):
         print(line)
     good = [record for row, record in enumerate(records) if row not in problems]
     if good:

@@ -38,7 +38,7 @@ def manipulation(
     from mmvlforge.annotations.annotation_file import read_annotations
     from mmvlforge.annotations.json_files import write_json
     from mmvlforge.evaluation.predictions import read_predictions
-    from mmvlforge.evaluation.scoring import join, score, score_rows, trivial_predictions
+    from mmvlforge.evaluation.scoring import join, left_out, score, score_rows, trivial_predictions, uncut_boxes
 
     fmt = read_format(classes, config)
     records = read_annotations(annotations)
@@ -57,6 +57,10 @@ def manipulation(
             head = next(iter(result[name].values()))
             print()
             print_table([name, *head], [[key, *row.values()] for key, row in result[name].items()])
+    for note in left_out(joined):
+        print(f'note: {note}')
+    if protocol == 'strict' and uncut_boxes(joined):
+        print(f'note: {uncut_boxes(joined)} predicted boxes come without "size" and are not cut at the picture')
     if joined.uncovered_words:
         print(
             f'note: {joined.uncovered_words} of {joined.words} words have no token in the predictions; '

@@ -17,6 +17,7 @@ from mmvlforge.annotations.dgm4_record import (
     record_problems,
 )
 from mmvlforge.datasets.seeded_dataset import SeededDataset
+from mmvlforge.datasets.worker_state import PictureCounts
 from mmvlforge.registry import DATASETS
 
 
@@ -40,6 +41,8 @@ class DGM4Dataset(SeededDataset):
         check_agreement: Whether a box must be there exactly for image types, and positions exactly for text types.
         on_bad_record: ``'error'`` stops at the first unusable record and says why; ``'skip'`` leaves them out and
             logs how many of which kind. Only training data may skip: an evaluation set is whole or wrong.
+        box_tolerance: Pixels that a box may reach beyond its picture: it is cut at the edge, and counted in
+            ``cut_boxes``. One that reaches farther is a bad record, or a bad picture where only its size tells.
         **kwargs: As :class:`mmengine.dataset.BaseDataset`: ``data_root``, ``data_prefix=dict(img_path=...)``,
             ``pipeline`` (a ``WordTokenizer`` in it), ``test_mode``, ``indices``, ...
 
@@ -58,6 +61,7 @@ class DGM4Dataset(SeededDataset):
         word_field: str | None = 'fake_text_pos',
         check_agreement: bool = True,
         on_bad_record: str = 'error',
+        box_tolerance: float = 1,
         **kwargs,
     ) -> None:
         if 'tokenizer' in kwargs:
@@ -65,6 +69,8 @@ class DGM4Dataset(SeededDataset):
                 'tokenizer is no setting of DGM4Dataset, it belongs in the pipeline: '
                 f"pipeline=[{kwargs['tokenizer']}, dict(type='LoadImage'), ..., dict(type='PackManipulationInputs')]"
             )
+        if not box_tolerance >= 0:
+            raise ValueError(f'box_tolerance must be at least 0 pixels, got {box_tolerance}')
         if on_bad_record not in ('error', 'skip'):
             raise ValueError(f"on_bad_record must be 'error' or 'skip', got {on_bad_record!r}")
         self.format = RecordFormat(
@@ -74,7 +80,9 @@ class DGM4Dataset(SeededDataset):
             check_agreement,
             tuple(image_types),
             tuple(text_types),
+            box_tolerance=box_tolerance,
         )
+        self.cut_boxes = PictureCounts('box cut at the edge of its picture, number')
         for name, (image_type, text_type) in self.format.class_map.items():
             if image_type not in image_types or text_type not in text_types:
                 raise ValueError(
@@ -107,6 +115,19 @@ class DGM4Dataset(SeededDataset):
         if not data_list:
             raise ValueError(f'{self.ann_file} holds no usable record')
         return data_list
+
+    def get_data_info(self, idx: int) -> dict:
+        """The record of an item, and what its transforms must know of the set."""
+        return dict(super().get_data_info(idx), box_tolerance=self.format.box_tolerance)
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline on item ``idx`` and count whether its box was cut."""
+        item = super().prepare_data(idx)
+        sample = None if item is None else item.get('data_samples')
+        if sample is not None:
+            box = getattr(sample, 'uncut_box', None)
+            self.cut_boxes.add(f'{self.ann_file}, record {sample.index}: {box} of {sample.img_path}' if box else '')
+        return item
 
     def _parse(self, index: int, record: dict) -> dict:
         image_type, text_type = self.format.class_map[record['fake_cls']]

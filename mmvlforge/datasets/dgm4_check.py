@@ -8,13 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mmvlforge.annotations import Problem, RecordFormat, record_problems
+from mmvlforge.annotations import Problem, RecordFormat, box_inside, record_problems
 from mmvlforge.config_files import load_config, told_of_config
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image
 from mmvlforge.registry import DATASETS
 from mmvlforge.workers import ordered_map
 
-__all__ = ['Problems', 'find_problems', 'format_of', 'problem_lines', 'summary_lines']
+__all__ = ['Problems', 'cut_lines', 'find_problems', 'format_of', 'problem_lines', 'summary_lines']
 
 Problems = dict[int, list[Problem]]
 
@@ -47,6 +47,7 @@ def find_problems(
     image_root: str | Path | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    cut: dict[int, str] | None = None,
 ) -> Problems:
     """Row → what is wrong with it, for each bad row.
 
@@ -56,6 +57,8 @@ def find_problems(
         image_root: Folder of the pictures; None leaves them out.
         workers: Processes that decode pictures.
         progress: Called after each picture: how many are decoded, and how many there are.
+        cut: If given, the row of each good record whose box reaches beyond its picture, which is no problem as far as
+            the format tolerates it, is written here with what training makes of it.
     """
     paths: dict[int, str] = {}
     sizes: dict[str, tuple[int, int] | Problem] = {}
@@ -74,10 +77,25 @@ def find_problems(
             continue
         size = sizes[paths[row]] if row in paths else None
         found = [size] if isinstance(size, Problem) else []
-        found += record_problems(record, fmt, None if isinstance(size, Problem) else size)
+        size = None if isinstance(size, Problem) else size
+        found += record_problems(record, fmt, size)
         if found:
             problems[row] = found
+            continue
+        box = record[fmt.box_field] if fmt.box_field else []
+        inside = box_inside(box, size, fmt.box_tolerance) if box else []
+        if cut is not None and inside != list(box):
+            cut[row] = f'{box} becomes {inside}'
     return problems
+
+
+def cut_lines(cut: dict[int, str], max_show: int) -> Iterator[str]:
+    """How many boxes are cut at the edge, then the first ``max_show``."""
+    if cut:
+        yield f'\nboxes that reach beyond the edge of their picture, cut there, no fault: {len(cut)}'
+        yield from [f'  record {row}: {change}' for row, change in cut.items()][:max_show]
+        if len(cut) > max_show:
+            yield f'  and {len(cut) - max_show} more'
 
 
 def problem_lines(problems: Problems, max_show: int) -> Iterator[str]:

@@ -46,24 +46,29 @@ class EpochSeed:
 
 
 class PictureCounts:
-    """Counts of one source of pictures, exact over all workers: each writes a row of its own in shared memory."""
+    """Counts of one source of pictures, exact over all workers: each writes a row of its own in shared memory.
 
-    def __init__(self) -> None:
+    Args:
+        done: What the log says was done with a picture that has a problem.
+    """
+
+    def __init__(self, done: str = 'skipped unusable picture') -> None:
+        self._done = done
         self._table = torch.zeros(MAX_WORKERS, 2, dtype=torch.int64).share_memory_()
 
     def add(self, problem: str = '') -> None:
-        """Count one picture, with what makes it unusable, if anything does."""
+        """Count one picture, with what is wrong with it, if anything is."""
         worker = get_worker_info()
         row = self._table[worker.id if worker else 0]
         row[0] += 1
         if problem:
             row[1] += 1
             if row[1] <= NAMED:
-                message = f'skipped unusable picture {row[1]} of this worker: {problem}'
+                message = f'{self._done} {row[1]} of this worker: {problem}'
                 print_log(message, logger='current', level=logging.WARNING)
 
     def get(self) -> tuple[int, int]:
-        """Pictures read and pictures unusable since the last :meth:`clear`."""
+        """Pictures read and pictures with a problem since the last :meth:`clear`."""
         tried, bad = self._table.sum(0).tolist()
         return tried, bad
 

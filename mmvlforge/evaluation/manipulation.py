@@ -6,7 +6,7 @@ Arithmetic is float64 and no result depends on the order of the rows.
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ __all__ = [
     'box_iou',
     'box_metrics',
     'box_scores',
+    'clip_boxes',
     'manipulation_breakdown',
     'roc_points',
     'token_metrics',
@@ -207,42 +208,79 @@ def box_iou(predicted: ArrayLike, truth: ArrayLike) -> np.ndarray:
     return np.divide(shared, union, out=np.zeros(len(a)), where=union > 0)
 
 
-def box_scores(predicted: ArrayLike, truth: ArrayLike, protocol: str = 'dgm4') -> np.ndarray:
+def clip_boxes(boxes: ArrayLike, sizes: ArrayLike) -> np.ndarray:
+    """The part of each box that lies inside its picture, without area if none does, ``(N, 4)``.
+
+    Args:
+        boxes: xyxy, pixels, ``(N, 4)``.
+        sizes: Width and height of each picture, ``(N, 2)``; inf where unknown, which leaves the box as it is.
+    """
+    boxes, limits = np.asarray(boxes, dtype=np.float64), np.tile(np.asarray(sizes, dtype=np.float64), 2)
+    return np.where(np.isfinite(limits), np.clip(boxes, 0, limits), boxes)
+
+
+def _overlaps(predicted: ArrayLike, truth: ArrayLike, protocol: str, sizes: ArrayLike | None) -> np.ndarray:
+    if protocol not in PROTOCOLS:
+        raise ValueError(f'protocol {protocol!r} is unknown; choose one of {PROTOCOLS}')
+    cut = protocol == 'strict' and sizes is not None
+    return box_iou(clip_boxes(predicted, sizes) if cut else predicted, truth)  # type: ignore[arg-type]  # not None
+
+
+def box_scores(
+    predicted: ArrayLike, truth: ArrayLike, protocol: str = 'dgm4', sizes: ArrayLike | None = None
+) -> np.ndarray:
     """Score of each row in [0, 1]: the overlap, or 1 for a row rightly left without a box.
 
-    ``'strict'``: a row without a true box scores 1 iff no box is predicted. ``'dgm4'`` does as the published code
-    does: it takes a row for empty if x1 of the truth is 0, so a true box at the left edge also scores 1 for "no box".
+    ``'strict'``: a row without a true box scores 1 iff no box is predicted, and of a predicted box only the part inside
+    the picture counts. ``'dgm4'`` does as the published code does: it takes a row for empty if x1 of the truth is 0, so
+    a true box at the left edge also scores 1 for "no box", and it takes a predicted box as it is.
 
     Args:
         predicted: xyxy, ``(N, 4)``, zeros for "no box".
         truth: xyxy, ``(N, 4)``, zeros for "no box".
         protocol: ``'dgm4'`` or ``'strict'``.
+        sizes: Of the pictures, see :func:`clip_boxes`; None knows none.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f'protocol {protocol!r} is unknown; choose one of {PROTOCOLS}')
+    scores = _overlaps(predicted, truth, protocol, sizes)
+    # Whether a box is predicted is not asked of the cut one: outside the picture is not "no box".
     predicted, truth = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    scores = box_iou(predicted, truth)
     empty = truth[:, 0] == 0 if protocol == 'dgm4' else ~_has_box(truth)
     scores[empty & ~_has_box(predicted)] = 1.0
     return scores
 
 
-def box_metrics(predicted: ArrayLike, truth: ArrayLike, protocol: str = 'dgm4') -> dict[str, float]:
+def box_metrics(
+    predicted: ArrayLike,
+    truth: ArrayLike,
+    protocol: str = 'dgm4',
+    sizes: ArrayLike | None = None,
+    by_rule: Mapping[str, ArrayLike] | None = None,
+) -> dict[str, float]:
     """IoUmean, IoU50, IoU75 over all rows, and IoUmean_boxed.
 
     IoU50 and IoU75 count scores strictly above 0.5 and 0.75. IoUmean_boxed is the mean overlap over the rows that do
-    have a true box, without the quirk of ``'dgm4'``, so it is the same under both protocols; 0 with a warning if no
-    row has one.
+    have a true box, without the quirk of ``'dgm4'``; 0 with a warning if no row has one.
 
     Args:
         predicted: xyxy, ``(N, 4)``, zeros for "no box".
         truth: xyxy, ``(N, 4)``, zeros for "no box".
         protocol: See :func:`box_scores`.
+        sizes: Likewise.
+        by_rule: Name of a rule for "no box" → what ``predicted`` is under it. Each adds the same metrics, named
+            ``IoUmean/<rule>_rule`` and so on.
     """
-    scores = box_scores(predicted, truth, protocol)
-    boxed = box_iou(predicted, truth)[_has_box(np.asarray(truth, dtype=np.float64))]
-    if not boxed.size:
+    metrics = _box_metrics(predicted, truth, protocol, sizes)
+    if not _has_box(np.asarray(truth, dtype=np.float64)).any():
         warnings.warn('no row has a true box: IoUmean_boxed is set to 0', stacklevel=2)
+    for rule, boxes in (by_rule or {}).items():
+        found = _box_metrics(boxes, truth, protocol, sizes)
+        metrics.update({f'{name}/{rule}_rule': value for name, value in found.items()})
+    return metrics
+
+
+def _box_metrics(predicted: ArrayLike, truth: ArrayLike, protocol: str, sizes: ArrayLike | None) -> dict[str, float]:
+    scores = box_scores(predicted, truth, protocol, sizes)
+    boxed = _overlaps(predicted, truth, protocol, sizes)[_has_box(np.asarray(truth, dtype=np.float64))]
     return dict(
         # fsum rounds once, so the order of the rows cannot show in the last digit.
         IoUmean=_ratio(math.fsum(scores), len(scores)),
@@ -275,7 +313,7 @@ def token_metrics(counts: ArrayLike) -> dict[str, float]:
 
 
 def manipulation_breakdown(
-    classes: Sequence[str], fake_scores: ArrayLike, row_scores: ArrayLike, counts: ArrayLike
+    classes: Sequence[str], fake_scores: ArrayLike, row_scores: ArrayLike | None, counts: ArrayLike | None
 ) -> dict[str, dict[str, float | None]]:
     """What a model makes of each kind of manipulation, sorted by name.
 
@@ -285,18 +323,19 @@ def manipulation_breakdown(
     Args:
         classes: Name of each row's manipulation (``fake_cls``), ``(N,)``.
         fake_scores: P(fake), ``(N,)``.
-        row_scores: From :func:`box_scores`, ``(N,)``.
-        counts: As for :func:`token_metrics`, ``(N, 3)``.
+        row_scores: From :func:`box_scores`, ``(N,)``; None, where boxes are not judged, makes ``IoUmean`` None.
+        counts: As for :func:`token_metrics`, ``(N, 3)``; None, where words are not judged, makes ``F1`` None.
     """
     names, fake_scores = np.asarray(classes), np.asarray(fake_scores, dtype=np.float64)
-    row_scores, counts = np.asarray(row_scores), np.asarray(counts, dtype=np.int64)
+    row_scores = None if row_scores is None else np.asarray(row_scores)
+    counts = np.zeros((len(names), 3), np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
     table = {}
     for name in np.unique(names):
         rows = names == name
         table[str(name)] = dict(
             samples=int(rows.sum()),
             detection_rate=_ratio(np.sum(fake_scores[rows] > 0.5), rows.sum()),
-            IoUmean=_ratio(math.fsum(row_scores[rows]), rows.sum()),
+            IoUmean=None if row_scores is None else _ratio(math.fsum(row_scores[rows]), rows.sum()),
             F1=_token_scores(counts[rows])['F1'] if counts[rows, 2].any() else None,
         )
     return table

@@ -4,15 +4,16 @@ A prediction file is JSON Lines, one row of the annotation file a line, in any o
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmvlforge.annotations.json_files import iter_json_lines, read_text
 
-__all__ = ['FIELDS', 'read_predictions', 'row_problems', 'write_predictions']
+__all__ = ['expected_fields', 'read_predictions', 'row_problems', 'write_predictions']
 
-FIELDS = ('index', 'fake_score', 'type_scores', 'box', 'word_ids', 'fake_tokens')
+# What a model may lack a head for. A part is in all rows of a file or in none.
+_PARTS = (('type_scores',), ('box',), ('word_ids', 'fake_tokens'))
 
 
 def read_predictions(path: str | Path) -> tuple[list, list[int]]:
@@ -41,6 +42,15 @@ def write_predictions(path: str | Path, rows: Sequence[dict]) -> None:
         file.writelines(json.dumps(row, allow_nan=False) + '\n' for row in sorted(rows, key=lambda row: row['index']))
 
 
+def expected_fields(rows: Iterable[dict]) -> list[str]:
+    """The fields that each row of a file must have: those of all parts that any of its rows has."""
+    found = set().union(*rows)
+    if 'no_box' in found:  # it says nothing without a box
+        found.add('box')
+    fields = [field for part in _PARTS if found.intersection(part) for field in part]
+    return ['index', 'fake_score', *fields, *(['no_box'] if 'no_box' in found else [])]
+
+
 def _is_number(value: Any) -> bool:
     # The comparison is false for NaN and for both infinities, and safe for integers too big for a float.
     return type(value) in (int, float) and -1.7e308 < value < 1.7e308
@@ -50,15 +60,47 @@ def _is_list(value: Any, length: int | None = None) -> bool:
     return isinstance(value, list) and (length is None or len(value) == length)
 
 
-def row_problems(row: dict, n_words: int, types: Sequence[str]) -> Iterator[str]:
+def _type_problem(scores: Any, types: Sequence[str], order_known: bool) -> str | None:
+    """What is wrong with log-odds: an object that names each type, or, in a known order, a list."""
+    names = ', '.join(types)
+    if isinstance(scores, list):
+        if not order_known:
+            example = ', '.join(f'"{name}": ...' for name in types)
+            return (
+                f'is a list, and a class map does not say in which order; name the types: {{{example}}}, '
+                'or score with --config of the data set'
+            )
+        values: Iterable[Any] = scores
+        if len(scores) != len(types):
+            return f'is {scores!r:.120}, must be {len(types)} finite numbers ({names})'
+    elif isinstance(scores, dict):
+        values = scores.values()
+        for wrong, what in (
+            ([name for name in types if name not in scores], 'has no'),
+            ([name for name in scores if name not in types], 'has the unknown type'),
+        ):
+            if wrong:
+                return f'{what} {", ".join(wrong)[:120]}; must name {names}'
+    else:
+        return f'is {scores!r:.120}, must be an object, type to finite number ({names})'
+    if not all(map(_is_number, values)):
+        return f'is {scores!r:.120}, must be {len(types)} finite numbers ({names})'
+    return None
+
+
+def row_problems(
+    row: dict, n_words: int, types: Sequence[str], fields: Sequence[str], order_known: bool = True
+) -> Iterator[str]:
     """Yield what is wrong with a row whose index is known to be right, as ``field: message``.
 
     Args:
         row: The row.
         n_words: Words of its caption.
         types: Names of the types that it must give scores for.
+        fields: What it must have, see :func:`expected_fields`.
+        order_known: Whether a list of type scores, which names none of them, may be read in the order of ``types``.
     """
-    for field in FIELDS:
+    for field in fields:
         if field not in row:
             yield f'{field}: is missing' + (' (write null for "no box")' if field == 'box' else '')
 
@@ -66,16 +108,25 @@ def row_problems(row: dict, n_words: int, types: Sequence[str]) -> Iterator[str]
     if not (_is_number(value) and 0 <= value <= 1):
         yield f'fake_score: is {value!r:.60}, must be a probability in [0, 1]'
 
-    value = row.get('type_scores')
-    if 'type_scores' in row and not (_is_list(value, len(types)) and all(map(_is_number, value))):
-        yield f'type_scores: is {value!r:.120}, must be {len(types)} finite numbers ({", ".join(types)})'
+    if 'type_scores' in row:
+        problem = _type_problem(row['type_scores'], types, order_known)
+        if problem:
+            yield f'type_scores: {problem}'
 
-    box = row.get('box')
-    if box is not None:
-        if not (_is_list(box, 4) and all(map(_is_number, box))):
-            yield f'box: is {box!r:.120}, must be 4 finite numbers [x1, y1, x2, y2], or null for "no box"'
-        elif not (box[0] < box[2] and box[1] < box[3]):
-            yield f'box: is {box}, must have x1 < x2 and y1 < y2; write null for "no box"'
+    for field in ('box', 'raw_box'):
+        box = row.get(field)
+        if box is not None and not (_is_list(box, 4) and all(map(_is_number, box))):
+            yield f'{field}: is {box!r:.120}, must be 4 finite numbers [x1, y1, x2, y2], or null for "no box"'
+        elif box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            yield f'{field}: is {box}, must have x1 < x2 and y1 < y2; write null for "no box"'
+    size: Any = row.get('size', [1, 1])
+    if not (_is_list(size, 2) and all(_is_number(side) and side > 0 for side in size)):
+        yield f'size: is {size!r:.60}, must be [width, height] of the stored image, in pixels'
+    no_box: Any = row.get('no_box', {})
+    if not (isinstance(no_box, dict) and all(type(gone) is bool for gone in no_box.values())):
+        yield f'no_box: is {no_box!r:.120}, must be an object, name of the rule to true or false'
+    elif row.get('box') is None and row.get('raw_box') is None and not all(no_box.values()):
+        yield f'raw_box: is missing, while {no_box} finds a box and box has none'
 
     words: Any = row.get('word_ids', [])
     if not (_is_list(words) and all(type(word) is int for word in words)):

@@ -1,6 +1,8 @@
 """What a sample says: its truth and predictions as plain numbers, checked."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ __all__ = [
     'prediction_row',
     'sample_box',
     'sample_fake_score',
+    'sample_rule_boxes',
+    'sample_size',
     'sample_tokens',
     'sample_type_scores',
 ]
@@ -23,6 +27,7 @@ _WRITTEN_BY = {
     'pred_fake_score': 'the binary head',
     'pred_type_scores': 'the manipulation type head',
     'pred_box': 'the box head',
+    'pred_box_raw': 'the box head',
     'pred_tokens': 'the token head',
 }
 
@@ -81,6 +86,18 @@ def sample_box(sample: dict, field: str = 'pred_box') -> list[float] | None:
     return box.tolist()
 
 
+def sample_rule_boxes(sample: dict) -> dict[str, list[float] | None]:
+    """A sample's predicted box under each rule for "no box" that its head answered; none if it has no such rules."""
+    no_box = sample.get('pred_no_box', {})
+    return {rule: None if gone else sample_box(sample, 'pred_box_raw') for rule, gone in no_box.items()}
+
+
+def sample_size(sample: dict | VLDataSample) -> tuple[float, float]:
+    """Width and height of a sample's stored picture; inf where unknown."""
+    height, width = sample.get('ori_shape', (np.inf, np.inf))
+    return width, height
+
+
 def sample_tokens(sample: dict, field: str = 'pred_tokens') -> list[int]:
     """A sample's tokens as 0 and 1, one for each of its ``word_ids``."""
     values = _values(sample, field)
@@ -90,21 +107,30 @@ def sample_tokens(sample: dict, field: str = 'pred_tokens') -> list[int]:
     return (values == 1).astype(int).tolist()
 
 
-def prediction_row(sample: dict, n_types: int) -> dict:
-    """A predicted sample in the prediction format.
+def prediction_row(sample: dict, types: Sequence[str]) -> dict:
+    """A predicted sample in the prediction format. A part that no head predicted is left out.
 
     Args:
-        sample: Fields of a ``VLDataSample`` with all predictions.
-        n_types: Number of manipulation types of the data set.
+        sample: Fields of a ``VLDataSample`` with its predictions.
+        types: Manipulation types of the data set, see :func:`mmvlforge.evaluation.scoring.type_names`.
     """
-    return dict(
-        index=int(_field(sample, 'index')),
-        fake_score=sample_fake_score(sample),
-        type_scores=sample_type_scores(sample, n_types),
-        box=sample_box(sample),
-        word_ids=[int(word) for word in _field(sample, 'word_ids')],
-        fake_tokens=sample_tokens(sample),
-    )
+    row: dict[str, Any] = dict(index=int(_field(sample, 'index')), fake_score=sample_fake_score(sample))
+    if 'pred_type_scores' in sample:
+        row['type_scores'] = dict(zip(types, sample_type_scores(sample, len(types))))
+    if 'pred_box' in sample:
+        row['box'] = sample_box(sample)
+        by_rule = sample_rule_boxes(sample)
+        if by_rule:
+            row['no_box'] = {rule: box is None for rule, box in by_rule.items()}
+            kept = next((box for box in by_rule.values() if box is not None), None)
+            if row['box'] is None and kept is not None:
+                row['raw_box'] = kept
+        if 'ori_shape' in sample:
+            row['size'] = [int(side) for side in sample_size(sample)]
+    if 'pred_tokens' in sample:
+        row['word_ids'] = [int(word) for word in _field(sample, 'word_ids')]
+        row['fake_tokens'] = sample_tokens(sample)
+    return row
 
 
 def prediction_error(sample: VLDataSample) -> float:
@@ -119,7 +145,7 @@ def prediction_error(sample: VLDataSample) -> float:
         error += 1 - sample.pred_fake_score if sample.gt_fake else sample.pred_fake_score
     if 'gt_box' in sample and 'pred_box' in sample:
         pred, true = ([[0.0] * 4] if box is None else [box.tolist()] for box in (sample.pred_box, sample.gt_box))
-        error += 1 - float(box_scores(pred, true, 'strict')[0])
+        error += 1 - float(box_scores(pred, true, 'strict', [sample_size(sample)])[0])
     if 'gt_tokens' in sample and 'pred_tokens' in sample:
         marked = int((sample.gt_tokens == 1).sum() + (sample.pred_tokens == 1).sum())
         hits = int(((sample.gt_tokens == 1) & (sample.pred_tokens == 1)).sum())
@@ -128,7 +154,7 @@ def prediction_error(sample: VLDataSample) -> float:
 
 
 def joined_sample(rows: JoinedRows, index: int, image_root: str | os.PathLike | None = None) -> VLDataSample:
-    """One row of truth and prediction as a sample. What the set does not say (boxes, words) is left out.
+    """One row of truth and prediction as a sample. What the set or the model says nothing of is left out.
 
     Args:
         rows: From :func:`mmvlforge.evaluation.scoring.join`.
@@ -138,7 +164,7 @@ def joined_sample(rows: JoinedRows, index: int, image_root: str | os.PathLike | 
     record, prediction, fmt = rows.records[index], rows.predictions[index], rows.format
     image_type, text_type = fmt.class_map[record['fake_cls']]
     names = dict(text=record['text'], fake_cls=record['fake_cls'])
-    sample = VLDataSample(metainfo=dict(index=index, word_ids=prediction['word_ids'], **names))
+    sample = VLDataSample(metainfo=dict(index=index, **names))
     if image_root is not None:
         sample.set_metainfo(dict(img_path=os.path.join(image_root, record['image'])))
     sample.gt_image_type = fmt.image_types.index(image_type)
@@ -146,12 +172,22 @@ def joined_sample(rows: JoinedRows, index: int, image_root: str | os.PathLike | 
     sample.gt_fake = int(rows.fake[index])
     if fmt.box_field:
         sample.gt_box = _box(record[fmt.box_field])
-    if fmt.word_field:
-        sample.gt_tokens = torch.tensor(rows.true_tokens[index], dtype=torch.int64)
     sample.pred_fake_score = float(prediction['fake_score'])
-    sample.pred_type_scores = torch.tensor(prediction['type_scores'], dtype=torch.float32)
-    sample.pred_box = _box(prediction['box'])
-    sample.pred_tokens = torch.tensor(prediction['fake_tokens'], dtype=torch.int64)
+    if rows.type_scores is not None:
+        sample.pred_type_scores = torch.tensor(rows.type_scores[index], dtype=torch.float32)
+    if rows.boxes is not None:
+        sample.pred_box = _box(prediction['box'])
+        if 'size' in prediction:
+            width, height = prediction['size']
+            sample.set_metainfo(dict(ori_shape=(height, width)))
+    # Truth alone is by words.
+    word_ids = prediction['word_ids'] if rows.true_tokens is not None else list(range(len(record['text'].split())))
+    sample.set_metainfo(dict(word_ids=word_ids))
+    if rows.true_tokens is not None:
+        sample.pred_tokens = torch.tensor(prediction['fake_tokens'], dtype=torch.int64)
+    if fmt.word_field:
+        fake_words = set(record[fmt.word_field])
+        sample.gt_tokens = torch.tensor([int(word in fake_words) for word in word_ids], dtype=torch.int64)
     return sample
 
 

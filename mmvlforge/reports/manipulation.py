@@ -30,6 +30,8 @@ METRICS = {
     'IoU50': Metric(_PLACE, 'Overlap above 50 %', 'Share of such pairs.'),
     'IoU75': Metric(_PLACE, 'Overlap above 75 %', 'Share of such pairs.'),
     'IoUmean_boxed': Metric(_PLACE, 'Mean overlap where there is a box', '"No box everywhere" gets 0 here.'),
+    'IoUmean/coord_rule': Metric(_PLACE, 'Mean overlap, rule coord', 'No box: it has shrunk into the corner.'),
+    'IoUmean/type_rule': Metric(_PLACE, 'Mean overlap, rule type', 'No box: the picture is held for real.'),
     'Precision': Metric(_WORDS, 'Precision', 'Of the tokens held for manipulated, how many are.'),
     'Recall': Metric(_WORDS, 'Recall', 'Of the manipulated tokens, how many were found.'),
     'F1': Metric(_WORDS, 'F1', 'Harmonic mean of the two.'),
@@ -101,6 +103,8 @@ def _count_classes(classes: Sequence[str], called: np.ndarray) -> list[_ClassCou
 
 
 def _count_types(rows: JoinedRows) -> list[_TypeCount]:
+    if rows.type_scores is None:
+        return []
     given, true = rows.type_scores >= 0, rows.true_types
     counts = (part.sum(axis=0).tolist() for part in (true, given & true, given & ~true))
     return [_TypeCount(_readable(name), *numbers) for name, *numbers in zip(rows.types, *counts)]
@@ -144,8 +148,19 @@ def write_report(
     chosen = select_samples(classes, errors, num)
     figures = {key: [_figure(samples[i], errors[i], visualizer) for i in places] for key, places in chosen.items()}
 
-    silent = {_PLACE: not fmt.box_field, _WORDS: not fmt.word_field}
-    shown = {key: metric for key, metric in METRICS.items() if not silent.get(metric.group)}
+    unknown = {'places': not fmt.box_field, 'words': not fmt.word_field}
+    missing = {'kinds': rows.type_scores is None, 'places': rows.boxes is None, 'words': rows.token_counts is None}
+    silent = {
+        _KIND: missing['kinds'],
+        _PLACE: unknown['places'] or missing['places'],
+        _WORDS: unknown['words'] or missing['words'],
+    }
+    # Not every file knows of both rules.
+    shown = {
+        key: metric
+        for key, metric in METRICS.items()
+        if not silent.get(metric.group) and (not key.endswith('_rule') or key in (metrics or {}))
+    }
     called = rows.fake_scores > 0.5
     write_page(
         out_file,
@@ -153,7 +168,8 @@ def write_report(
         title=title,
         pairs=len(samples),
         fakes=int(rows.fake.sum()),
-        silent=[name for name, absent in (('places', not fmt.box_field), ('words', not fmt.word_field)) if absent],
+        unknown=[name for name, absent in unknown.items() if absent],
+        missing=[name for name, absent in missing.items() if absent],
         groups=[] if metrics is None else metric_groups(shown, metrics, trivial),
         has_trivial=trivial is not None,
         classes=_count_classes(classes, called),
@@ -164,8 +180,8 @@ def write_report(
         types=_count_types(rows),
         errors=[
             'the probability of the wrong verdict',
-            *(['1 − box overlap'] if fmt.box_field else []),
-            *(['1 − F1 of the words'] if fmt.word_field else []),
+            *([] if silent[_PLACE] else ['1 − box overlap']),
+            *([] if silent[_WORDS] else ['1 − F1 of the words']),
         ],
         sections=[
             (

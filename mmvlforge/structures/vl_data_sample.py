@@ -28,7 +28,8 @@ class VLDataSample(BaseDataElement):
     Meta information (``sample.metainfo``) of an image-text pair under manipulation detection: ``index`` (row of the
     annotation file), ``img_path``, ``ori_shape`` ``(height, width)`` of the stored image, ``img_shape``, ``flip``,
     ``text``, ``word_ids`` (word index in ``text.split()`` of each sub-word token, special tokens left out),
-    ``fake_cls``. Of a retrieval item, F pictures and K captions: ``index``, ``img_paths``, ``captions``, ``image_id``,
+    ``fake_cls``, ``uncut_box`` (the box as annotated, where a part beyond the image was cut off).
+    Of a retrieval item, F pictures and K captions: ``index``, ``img_paths``, ``captions``, ``image_id``,
     ``num_images`` (F), ``num_captions`` (K), and what the item's metric needs (``tag``, ``category``, ...).
     """
 
@@ -46,7 +47,14 @@ class VLDataSample(BaseDataElement):
     pred_image_type: int = _field('pred_image_type', int, 'Most likely class of the image, 0 = real.')
     pred_text_type: int = _field('pred_text_type', int, 'Most likely class of the text, 0 = real.')
     pred_box: Tensor | None = _field(
-        'pred_box', (Tensor, type(None)), 'Predicted region, xyxy pixels of the stored image ``(4,)``, or None.'
+        'pred_box',
+        (Tensor, type(None)),
+        'Predicted region, xyxy pixels of the stored image ``(4,)``, or None. May reach beyond the image; who shows it '
+        'cuts it there.',
+    )
+    pred_box_raw: Tensor = _field('pred_box_raw', Tensor, 'As ``pred_box``, before any rule for "no box".')
+    pred_no_box: dict[str, bool] = _field(
+        'pred_no_box', dict, 'Whether each rule finds no box, by its name; ``pred_box`` follows the one of the head.'
     )
     pred_tokens: Tensor = _field('pred_tokens', Tensor, '1 for each token held for manipulated, as ``gt_tokens``.')
     pred_token_scores: Tensor = _field('pred_token_scores', Tensor, 'P(manipulated) of each token, as ``gt_tokens``.')

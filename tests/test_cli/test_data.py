@@ -105,8 +105,8 @@ def test_pictures(write, pictures, workers, capsys):
         record(image='DGM4/none.jpg'),
         record(image='DGM4/cut.jpg'),
         record(image='DGM4/text.jpg', fake_cls='morph'),
-        record(fake_cls='face_swap', fake_image_box=[0, 0, 21, 10]),
-        record(fake_cls='face_swap', fake_image_box=[0, 0, 20, 11]),
+        record(fake_cls='face_swap', fake_image_box=[0, 0, 22, 10]),
+        record(fake_cls='face_swap', fake_image_box=[0, 0, 20, 12]),
         record(image=None),
     ]
     assert check(write(records), '--image-root', str(pictures), '--workers', workers) == 1
@@ -117,7 +117,20 @@ def test_pictures(write, pictures, workers, capsys):
     assert 'text.jpg cannot be read' in out
     assert 'unknown class: 1\n  record 5,' in out  # also where the picture is bad
     assert 'box outside the image: 2\n  record 6,' in out
-    assert '[0, 0, 20, 11] must lie inside the image of 20x10 pixels' in out
+    assert '[0, 0, 20, 12] must lie inside the image of 20x10 pixels' in out
+
+
+def test_boxes_that_training_cuts_are_listed_and_no_fault(write, pictures, capsys):
+    boxes = [[-1, 0, 5, 5], [0, 0, 21, 10.5]]
+    path = write([*GOOD, *(record(fake_cls='face_swap', fake_image_box=box) for box in boxes)])
+    assert check(path, '--image-root', str(pictures), '--workers', '1') == 0
+    out = capsys.readouterr().out
+    assert '5 records, 0 bad' in out and '5 good records' in out
+    head = 'boxes that reach beyond the edge of their picture, cut there, no fault: 2'
+    assert f'{head}\n  record 3: [-1, 0, 5, 5] becomes [0, 0, 5, 5]\n  record 4: [0, 0, 21, 10.5] becomes' in out
+    assert check(path, '--max-show', '0') == 0
+    # Without the pictures, what is negative shows.
+    assert 'cut there, no fault: 1\n  and 1 more' in capsys.readouterr().out
 
 
 def test_good_pictures(write, pictures):

@@ -32,7 +32,8 @@ def write_run(root, classes, box_field='fake_image_box', word_field='fake_text_p
         records.append(record)
         rows.append(
             dict(
-                index=i, fake_score=0.25 if i in (0, 5) else 0.75, type_scores=[1.0, -1.0, -1.0, -1.0],
+                index=i, fake_score=0.25 if i in (0, 5) else 0.75,
+                type_scores=dict(face_swap=1.0, face_attribute=-1.0, text_swap=-1.0, text_attribute=-1.0),
                 box=[5, 5, 25, 25] if i % 2 else None, word_ids=[0, 1, 1, 2, 3], fake_tokens=[0, 1, 0, 0, 0],
             )
         )  # fmt: skip
@@ -87,6 +88,18 @@ def test_report(files, capsys):
     assert page.count('<ul class=legend>') == 3  # of metrics, of verdicts, of pictures
     assert 'http' not in re.sub(r'base64,[^"]+', '', page), 'nothing from outside'
     assert '<script' not in page and '<link' not in page
+
+
+def test_both_rules_are_shown_where_the_predictions_know_them(files, tmp_path):
+    rows = [json.loads(line) for line in (files / 'pred.jsonl').read_text().splitlines()]
+    for row in rows:
+        row['no_box'] = dict(coord=row['box'] is None, type=True)
+    (tmp_path / 'p.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    assert call(files / 'ann.json', tmp_path / 'p.jsonl', '--out', tmp_path / 'r.html', '--num', 1) == 0
+    page = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    # every second row is boxed, truly and by the model; no box at all is right for the others
+    assert cells(page, '<b>Mean overlap, rule coord') == [('n', '100.00'), ('n', '–')]
+    assert cells(page, '<b>Mean overlap, rule type') == [('n', '50.00'), ('n', '–')]
 
 
 def test_metrics_are_computed_and_pictures_can_be_left_out(files):
@@ -152,6 +165,19 @@ def test_a_set_without_boxes_and_words_is_not_judged_by_them(tmp_path):
     # the one error left is that of the verdict: a fake is called fake at 0.75
     assert 'at most 1.' in page and 'box overlap' not in page
     assert re.search(r'Row \d · text swap · error 0\.25', page)
+
+
+def test_a_model_without_some_heads_is_judged_by_the_others(files, tmp_path):
+    rows = map(json.loads, (files / 'pred.jsonl').read_text().splitlines())
+    (tmp_path / 'p.jsonl').write_text(
+        '\n'.join(json.dumps(dict(index=row['index'], fake_score=row['fake_score'])) for row in rows)
+    )
+    assert call(files / 'ann.json', tmp_path / 'p.jsonl', '--image-root', files, '--out', tmp_path / 'r.html') == 0
+    page = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    assert 'The predictions say nothing about kinds and places and words' in page
+    assert cells(page, '<b>Accuracy') == [('n', '75.00'), ('n', '75.00')]
+    assert 'IoU' not in page and '<b>Precision' not in page and '<th>Type</th>' not in page
+    assert 'at most 1.' in page and page.count('<figure>') == 8
 
 
 @pytest.mark.parametrize(

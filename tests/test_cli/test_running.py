@@ -46,13 +46,29 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
     args = ['test', str(tiny_config), checkpoint, '--work-dir', str(tmp_path / 'run'), '--out', str(out)]
     assert main([*args, '--predictions', str(tmp_path / 'predictions.jsonl')]) == 0
     metrics = json.loads(out.read_text())
-    assert set(metrics) > {'AUC', 'mAP', 'IoUmean', 'F1'}
+    assert set(metrics) > {'AUC', 'mAP', 'IoUmean', 'IoUmean/coord_rule', 'IoUmean/type_rule', 'F1'}
     assert len((tmp_path / 'predictions.jsonl').read_text().splitlines()) == 13
 
     old = tmp_path / 'old.json'
     command = [sys.executable, str(ROOT / 'tools/test.py'), str(tiny_config), checkpoint, '--out', str(old)]
     subprocess.run(command, cwd=tmp_path, env=environment(), check=True, capture_output=True)
     assert json.loads(old.read_text()) == metrics
+
+
+def test_a_model_without_a_box_head_writes_predictions_that_score(detector, mini_set, tmp_path, capsys):
+    state = torch.load(detector / 'tiny.pth')['state_dict']
+    torch.save({k: v for k, v in state.items() if not k.startswith('box_head.')}, tmp_path / 'blind.pth')
+    (tmp_path / 'blind.py').write_text(
+        f'_base_ = {str(detector / "tiny.py")!r}\nmodel = dict(box_head=None)\ntest_evaluator = dict(metrics=['
+        "dict(type='BinaryMetric'), dict(type='ManipulationTypeMetric'), dict(type='TokenMetric')])\n"
+    )
+    ours, theirs, rows = tmp_path / 'test.json', tmp_path / 'score.json', tmp_path / 'p.jsonl'
+    args = ['test', str(tmp_path / 'blind.py'), str(tmp_path / 'blind.pth'), '--work-dir', str(tmp_path)]
+    assert main([*args, '--out', str(ours), '--predictions', str(rows)]) == 0
+    annotations = str(mini_set / 'metadata/test.json')
+    assert main(['score', 'manipulation', annotations, str(rows), '--out', str(theirs)]) == 0
+    assert json.loads(ours.read_text()) == json.loads(theirs.read_text())
+    assert 'the predictions have no box: IoUmean' in capsys.readouterr().out
 
 
 def test_a_foreign_checkpoint_is_not_tested(detector, tiny_config, tmp_path, capsys):

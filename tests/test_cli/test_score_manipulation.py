@@ -122,7 +122,7 @@ def perfect(records, classes):
         dict(
             index=i,
             fake_score=float(row['fake_cls'] not in ('orig', 'origin')),
-            type_scores=[1 if name in classes[row['fake_cls']] else -1 for name in types],
+            type_scores={name: 1 if name in classes[row['fake_cls']] else -1 for name in types},
             box=row['fake_image_box'] or None,
             word_ids=[0, 1, 2],
             fake_tokens=[int(word in row['fake_text_pos']) for word in range(3)],
@@ -190,6 +190,57 @@ def test_types_that_the_classes_fold_away_are_scored_as_the_data_set_numbers_the
     assert {kind: row['samples'] for kind, row in found.items()} == dict(
         face_swap=0, face_attribute=0, text_swap=1, text_attribute=1
     )
+
+
+def test_strict_says_what_it_cannot_cut(files, capsys):
+    rows = trivial_predictions(RECORDS)
+    rows[1]['box'] = rows[2]['box'] = [-1, 1, 5, 5]
+    rows[1]['size'] = [20, 10]
+    write_predictions(files[1], rows)
+    for protocol in ('dgm4', 'strict'):
+        assert main(['score', 'manipulation', *files, '--protocol', protocol]) == 0
+        noted = 'note: 1 predicted boxes come without "size" and are not cut' in capsys.readouterr().out
+        assert noted == (protocol == 'strict')
+
+
+def test_a_map_in_another_order_needs_names(tmp_path, capsys):
+    """The config that numbers the types reads an old file's lists; a map of classes must not guess."""
+    records, classes, _ = SETS['samm/dca_imq_samm']
+    classes = dict(reversed(classes.items()))
+    named = perfect(records, classes)
+    listed = [dict(row, type_scores=list(row['type_scores'].values())) for row in named]
+    write_json(tmp_path / 'a.json', records)
+    write_json(tmp_path / 'c.json', classes)
+    out = tmp_path / 'out.json'
+    sources = {'--classes': str(tmp_path / 'c.json'), '--config': 'samm/dca_imq_samm'}
+    for rows, source, code in (
+        (named, '--classes', 0),
+        (named, '--config', 0),
+        (listed, '--config', 0),
+        (listed, '--classes', 2),
+    ):
+        write_predictions(tmp_path / 'p.jsonl', rows)
+        args = [str(tmp_path / 'a.json'), str(tmp_path / 'p.jsonl'), source, sources[source], '--out', str(out)]
+        assert main(['score', 'manipulation', *args]) == code
+        if code == 0:
+            found = json.loads(out.read_text())
+            assert (found['mAP'], found['CF1'], found['OF1']) == (100, 100, 100)
+    assert 'p.jsonl:1: type_scores: is a list, and a class map does not say' in capsys.readouterr().err
+
+
+def test_a_model_without_a_box_head_is_not_taken_for_one_that_finds_no_box(files, tmp_path, capsys):
+    rows = trivial_predictions(RECORDS)
+    write_predictions(files[1], [{k: v for k, v in row.items() if k != 'box'} for row in rows])
+    out = tmp_path / 'out.json'
+    assert main(['score', 'manipulation', *files, '--per-class', '--trivial', '--out', str(out)]) == 0
+    assert not [name for name in json.loads(out.read_text()) if name.startswith('IoU')]
+    told = capsys.readouterr().out
+    assert 'note: the predictions have no box: IoUmean, IoU50, IoU75, IoUmean_boxed are left out' in told
+    assert not [line for line in told.splitlines() if line.startswith('IoU')]
+    del rows[2]['box']
+    write_predictions(files[1], rows)
+    assert main(['score', 'manipulation', *files]) == 2
+    assert 'pred.jsonl:3: box: is missing (write null for "no box")' in capsys.readouterr().err
 
 
 def test_missing_annotations_say_where_data_go(files, capsys):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from torch.utils.data import DataLoader
 
 from mmvlforge.datasets import DGM4Dataset
 from mmvlforge.datasets.transforms import WordTokenizer
@@ -90,7 +91,8 @@ def test_records_live_in_one_array(build, record):
     assert isinstance(dataset.data_bytes, np.ndarray) and dataset.data_bytes.dtype == np.uint8
     assert len(dataset) == len(dataset.data_address) == 100
     assert dataset.data_bytes.nbytes < 100 * 400
-    assert len(pickle.dumps(dataset)) < dataset.data_bytes.nbytes + 10_000  # nothing else grew
+    # Nothing else grew: two tables of counts take 4 KB each.
+    assert len(pickle.dumps(dataset)) < dataset.data_bytes.nbytes + 14_000
 
 
 @pytest.mark.parametrize('max_length', [4, 50])
@@ -154,7 +156,7 @@ def test_nothing_usable_is_an_error(build, record):
 
 @pytest.mark.parametrize('broken', ['missing', 'truncated', 'text', 'box'])
 def test_bad_picture_stops_with_file_and_record(build, record, broken, tmp_path):
-    box = dict(fake_cls='face_swap', fake_image_box=[1, 1, 41, 20]) if broken == 'box' else {}
+    box = dict(fake_cls='face_swap', fake_image_box=[1, 1, 42, 20]) if broken == 'box' else {}
     dataset = build([record(image='good.png'), record(image='bad.jpg', **box)], PACK)
     bad = tmp_path / 'bad.jpg'
     if broken == 'missing':
@@ -166,7 +168,44 @@ def test_bad_picture_stops_with_file_and_record(build, record, broken, tmp_path)
     with pytest.raises(ValueError, match=r'ann\.json, record 1: picture .*bad\.jpg') as raised:
         dataset[1]
     if broken == 'box':
-        assert 'has 40x30 pixels, but the box is [1, 1, 41, 20]' in str(raised.value)
+        assert '[1, 1, 42, 20] must lie inside the image of 40x30 pixels; at most 1 pixel' in str(raised.value)
+
+
+def test_box_a_pixel_outside_is_cut_and_counted(build, record):
+    """By the workers too, and with their first ones named in the log."""
+    swap = dict(fake_cls='face_swap', image='p.png')
+    boxes = [[-1, 3, 20, 18], [4, 3, 41, 31], [4, 3, 20, 18]]
+    dataset = build([record(image='p.png'), *(record(fake_image_box=box, **swap) for box in boxes)], PACK)
+    items, lines = log_of(lambda: [dataset[i] for i in range(4)])
+    samples = [item['data_samples'] for item in items]
+    assert [sample.gt_box.tolist() for sample in samples[1:]] == [[0, 3, 20, 18], [4, 3, 40, 30], [4, 3, 20, 18]]
+    assert items[2]['targets']['box'].tolist() == pytest.approx([22 / 40, 16.5 / 30, 36 / 40, 27 / 30])
+    assert [sample.get('uncut_box') for sample in samples] == [None, *boxes[:2], None]
+    assert dataset.cut_boxes.get() == (4, 2)
+    told = [line for line in lines if 'box cut at the edge of its picture' in line]
+    assert len(told) == 2 and 'ann.json, record 1: [-1, 3, 20, 18] of' in told[0]
+
+    list(DataLoader(dataset, num_workers=2, batch_size=None))
+    assert dataset.cut_boxes.get() == (8, 4)
+    dataset.cut_boxes.clear()
+    assert dataset.cut_boxes.get() == (0, 0)
+
+
+def test_how_far_outside_is_a_setting(build, record):
+    boxes = [dict(fake_cls='face_swap', fake_image_box=box, image='p.png') for box in ([0, 3, 43, 18], [-2, 3, 9, 9])]
+    wide = build([record(**box) for box in boxes], PACK, box_tolerance=3)
+    assert [item['data_samples'].gt_box.tolist() for item in wide] == [[0, 3, 40, 18], [0, 3, 9, 9]]
+    with pytest.raises(
+        ValueError, match=r"ann\.json, record 0, field 'fake_image_box': \[-2, 3, 9, 9\] must not be neg"
+    ):
+        build([record(**boxes[1])], PACK)
+    exact = build([record(**boxes[0])], PACK, box_tolerance=0)
+    with pytest.raises(ValueError, match=r'ann\.json, record 0: picture .*p\.png does not hold its box: .*0 pixels'):
+        exact[0]
+    # Of a set that may skip, farther outside is one more unusable picture.
+    skipping = build([record(image='p.png'), record(**boxes[0])], PACK, on_bad_record='skip')
+    assert skipping[1]['data_samples'].index == 0
+    assert skipping.pictures.get()[1] >= 1 and skipping.cut_boxes.get()[1] == 0
 
 
 def test_bad_picture_is_replaced_by_another_and_counted_on_request(build, record, tmp_path):
@@ -187,6 +226,7 @@ def test_evaluation_sets_are_never_skipped(build, record):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
+        (dict(box_tolerance=-1), 'box_tolerance must be at least 0 pixels, got -1'),
         (dict(on_bad_record='ignore'), "on_bad_record must be 'error' or 'skip', got 'ignore'"),
         (dict(class_map=dict(orig=('real', 'real'), x=('morph', 'real'))), r"class_map\['x'\] = \('morph', 'real'\)"),
         (dict(class_map=dict(x=('real', 'face_swap'))), r"class_map\['x'\]"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmvlforge.annotations.dgm4_record import RecordFormat, dgm4_class_map, record_problems
+from mmvlforge.annotations.dgm4_record import RecordFormat, box_inside, dgm4_class_map, record_problems
 
 FORMAT = RecordFormat(dgm4_class_map())
 
@@ -58,9 +58,10 @@ def test_sound(record, fields):
         (dict(fake_image_box=[5, 2, 5, 4], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
         (dict(fake_image_box=[5, 4, 6, 2], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
         (dict(fake_image_box=[1, 2, float('nan'), 4], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
-        (dict(fake_image_box=[-1, 2, 3, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
-        (dict(fake_image_box=[1, 2, 41, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
-        (dict(fake_image_box=[1, 2, 3, 31], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[-1.5, 2, 3, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 42, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 3, 31.5], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
+        (dict(fake_image_box=[40, 2, 41, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
         (dict(fake_image_box=[1, 2, 3, 4]), 'class and box disagree', 'fake_image_box'),
         (dict(fake_cls='face_swap'), 'class and box disagree', 'fake_image_box'),
         (dict(fake_text_pos=2), 'bad word position', 'fake_text_pos'),
@@ -99,6 +100,23 @@ def test_format_switches(record):
     # A set that folds types into 'real' keeps boxes and positions that its classes do not announce.
     odd = record(fake_image_box=[1, 2, 3, 4], fake_text_pos=[0])
     assert kinds(odd, replace(FORMAT, check_agreement=False)) == []
+
+
+def test_a_box_a_little_outside_is_cut():
+    assert box_inside([-1, 2, 41, 30.5], (40, 30)) == [0, 2, 40, 30]
+    assert box_inside([-1, 2, 999, 4], None) == [0, 2, 999, 4]
+    assert box_inside([1, 2, 3, 4], (40, 30)) == [1, 2, 3, 4]
+    assert box_inside([-4, 2, 3, 4], (40, 30), tolerance=4) == [0, 2, 3, 4]
+    with pytest.raises(ValueError, match=r'\[-1, 2, 3, 4\] must not be negative; at most 0 pixels beyond the edge may'):
+        box_inside([-1, 2, 3, 4], None, tolerance=0)
+    with pytest.raises(ValueError, match='must lie inside the image of 40x30 pixels; at most 1 pixel beyond the edge'):
+        box_inside([1, 2, 3, 32], (40, 30))
+
+
+def test_the_tolerance_is_the_set_s(record):
+    outside = record(fake_cls='face_swap', fake_image_box=[-3, 2, 3, 4])
+    assert kinds(outside) == [('box outside the image', 'fake_image_box')]
+    assert kinds(outside, replace(FORMAT, box_tolerance=3)) == []
 
 
 def test_message_says_what_would_be_right(record):

@@ -151,8 +151,8 @@ def test_whatever_byte_is_damaged_the_error_is_that_of_a_picture():
 def test_box_outside_the_stored_picture(save):
     path = save(Image.fromarray(smooth(800, 600)), 'a.jpg')
     load(path, [0, 0, 800, 600], target_size=(100, 100))
-    for box in ([0, 0, 801, 600], [0, 0, 800, 601]):
-        with pytest.raises(UnusableImageError, match='has 800x600 pixels, but the box is'):
+    for box in ([0, 0, 802, 600], [0, 0, 800, 602]):
+        with pytest.raises(UnusableImageError, match='must lie inside the image of 800x600 pixels'):
             load(path, box, target_size=(100, 100))
 
 

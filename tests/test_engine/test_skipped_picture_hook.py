@@ -74,6 +74,31 @@ def test_ranks_add_up(monkeypatch):
     assert lines == ['a.tsv: 30 of 100 pictures unusable (30.00%), their pairs skipped']
 
 
+class Boxed(Source):
+    """Boxes of which some are cut."""
+
+    def __init__(self, name, inside, cut):
+        super().__init__(name, inside + cut, 0)
+        self.cut_boxes, self.cuts = PictureCounts('cut'), [''] * inside + ['outside'] * cut
+
+    def __getitem__(self, idx):
+        self.cut_boxes.add(self.cuts[idx])
+        return super().__getitem__(idx)
+
+
+@pytest.mark.parametrize('loop', ['train', 'val', 'test'])
+def test_cut_boxes_are_reported_after_each_epoch_of_any_loop(loop):
+    runner, lines = runner_of(Boxed('a.json', 20, 3), Boxed('b.json', 9, 0))
+    setattr(runner, f'{loop}_dataloader', runner.train_dataloader)
+    hook = SkippedPictureHook()
+    for _ in range(2):
+        getattr(hook, f'before_{loop}_epoch')(runner)
+        list(runner.train_dataloader)
+        getattr(hook, f'after_{loop}_epoch')(runner)
+    told = [line for line in lines if 'cut' in line]
+    assert told == 2 * ['a.json: 3 boxes in 23 pictures reached beyond the edge, cut there']
+
+
 def test_wrong_limit():
     with pytest.raises(ValueError, match='max_share must be between 0 and 1, got 20'):
         SkippedPictureHook(max_share=20)

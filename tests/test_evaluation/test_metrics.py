@@ -34,19 +34,21 @@ def make_set():
         words = [1, 3] if text_type != 'real' else []
         records.append(dict(image='x.jpg', text='a b c d e', fake_cls=name, fake_image_box=box, fake_text_pos=words))
         word_ids = [0, 1, 1, 2, 3, 3, 3] if i % 2 else [0, 1, 2, 3, 4]
-        sample = VLDataSample(metainfo=dict(index=i, word_ids=word_ids))
+        sample = VLDataSample(metainfo=dict(index=i, word_ids=word_ids, ori_shape=(60, 100)))
         sample.gt_fake = int(name != 'orig')
         sample.gt_image_type, sample.gt_text_type = IMAGE_TYPES.index(image_type), TEXT_TYPES.index(text_type)
         sample.gt_box = torch.tensor(box, dtype=torch.float32) if box else None
         sample.gt_tokens = torch.tensor([int(w in words) for w in word_ids])
         sample.pred_fake_score = rand(1).item()
         sample.pred_type_scores = torch.randn(4, generator=rng)
-        corner = rand(2) * 20
-        sample.pred_box = torch.cat([corner, corner + rand(2) * 50]) if i % 4 else None
+        corner = rand(2) * 30 - 10  # some reach beyond the picture
+        sample.pred_box_raw = torch.cat([corner, corner + rand(2) * 60])
+        sample.pred_no_box = dict(coord=i % 4 == 0, type=image_type == 'real')
+        sample.pred_box = None if sample.pred_no_box['coord'] else sample.pred_box_raw
         sample.pred_tokens = (rand(len(word_ids)) > 0.5).long()
         samples.append(sample)
     # A box that has shrunk to a line in float32 is still a box.
-    samples[1].pred_box = torch.tensor([5.0, 3.0, 5.0, 20.0])
+    samples[1].pred_box = samples[1].pred_box_raw = torch.tensor([5.0, 3.0, 5.0, 20.0])
     return records, samples
 
 
@@ -71,9 +73,35 @@ def test_metrics_equal_the_scorer_on_the_written_file(tmp_path, protocol):
     ]
     found = run([METRICS.build(config) for config in configs], samples[::-1])
     scored = score(records, read_predictions(path)[0], protocol, per_class=True)
-    assert {key: found[key] for key in DGM4_METRICS} == {key: scored[key] for key in DGM4_METRICS}
+    rules = [f'{name}/{rule}_rule' for rule in ('coord', 'type') for name in DGM4_METRICS if name.startswith('IoU')]
+    metrics = {key: scored[key] for key in [*DGM4_METRICS, *rules]}
     per_class = {f'AP/{name}': row['AP'] for name, row in scored['per_class'].items()}
-    assert found == {**{key: scored[key] for key in DGM4_METRICS}, **per_class}
+    assert found == {**metrics, **per_class}
+    assert found['IoUmean/coord_rule'] == found['IoUmean'] != found['IoUmean/type_rule']
+
+
+def test_boxes_are_scored_as_they_are_under_dgm4_and_cut_under_strict():
+    _, samples = make_set()
+    cut = [sample.clone() for sample in samples]
+    for sample in cut:
+        sample.pred_box_raw = torch.maximum(sample.pred_box_raw, torch.zeros(4)).minimum(torch.tensor([100, 60] * 2))
+        sample.pred_box = None if sample.pred_box is None else sample.pred_box_raw
+    found, by_hand = (run([BoxMetric(protocol='strict')], s) for s in (samples, cut))
+    assert found == by_hand
+    assert run([BoxMetric()], samples)['IoUmean_boxed'] < run([BoxMetric()], cut)['IoUmean_boxed']
+
+
+def test_a_head_without_rules_has_the_metrics_of_its_boxes_alone():
+    _, samples = make_set()
+    whole = run([BoxMetric()], samples)
+    del samples[3].pred_no_box
+    with pytest.raises(ValueError, match=r"pred_no_box: some samples have other rules .*\['coord', 'type'\]"):
+        run([BoxMetric()], samples)
+    for sample in samples:
+        if 'pred_no_box' in sample:
+            del sample.pred_no_box
+    found = run([BoxMetric()], samples)
+    assert found == {name: whole[name] for name in DGM4_METRICS if name.startswith('IoU')}
 
 
 def test_written_file_is_sorted_and_exact(tmp_path):
@@ -82,11 +110,34 @@ def test_written_file_is_sorted_and_exact(tmp_path):
     assert run([METRICS.build(dict(type='PredictionWriter', out_file=str(path)))], samples[::-1]) == {}
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row['index'] for row in rows] == list(range(N))
-    assert list(rows[3]) == ['index', 'fake_score', 'type_scores', 'box', 'word_ids', 'fake_tokens']
-    assert rows[3]['type_scores'] == samples[3].pred_type_scores.double().tolist()
+    first = ['index', 'fake_score', 'type_scores', 'box', 'no_box']
+    assert list(rows[3]) == [*first, 'size', 'word_ids', 'fake_tokens']
+    # Row 4 has no box by one rule and one by the other; row 0 has none by either.
+    assert list(rows[4]) == [*first, 'raw_box', 'size', 'word_ids', 'fake_tokens']
+    assert list(rows[0]) == list(rows[3])
+    assert (rows[4]['box'], rows[4]['raw_box']) == (None, samples[4].pred_box_raw.double().tolist())
+    assert (rows[4]['no_box'], rows[4]['size']) == (dict(coord=True, type=False), [100, 60])
+    assert list(rows[3]['type_scores']) == [*IMAGE_TYPES[1:], *TEXT_TYPES[1:]]
+    assert list(rows[3]['type_scores'].values()) == samples[3].pred_type_scores.double().tolist()
     assert rows[3]['box'] == samples[3].pred_box.double().tolist()
     assert rows[0]['box'] is None
     assert rows[1]['box'][0] < rows[1]['box'][2] < 5.00001
+
+
+def test_a_part_without_a_head_is_in_no_row_and_a_part_of_some_samples_is_an_error(tmp_path):
+    records, samples = make_set()
+    path = tmp_path / 'p.jsonl'
+    for sample in samples[1:]:
+        del sample.pred_box
+    with pytest.raises(ValueError, match='sample 1: has no prediction of box, no_box, other samples do'):
+        run([METRICS.build(dict(type='PredictionWriter', out_file=str(path)))], samples)
+    del samples[0].pred_box
+    run([METRICS.build(dict(type='PredictionWriter', out_file=str(path)))], samples)
+    rows, _ = read_predictions(path)
+    assert not any('box' in row for row in rows)
+    assert [name for name in DGM4_METRICS if name not in score(records, rows)] == [
+        name for name in DGM4_METRICS if name.startswith('IoU')
+    ]
 
 
 def test_a_repeated_sample_at_the_end_is_cut(tmp_path):

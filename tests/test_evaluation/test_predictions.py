@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmvlforge.evaluation.predictions import read_predictions, row_problems, write_predictions
+from mmvlforge.evaluation.predictions import expected_fields, read_predictions, row_problems, write_predictions
 
 TYPES = ('face_swap', 'face_attribute', 'text_swap', 'text_attribute')
 ROWS = [
@@ -24,7 +24,7 @@ def test_file_round_trip_is_exact(tmp_path):
     found, lines = read_predictions(path)
     assert found == sorted(ROWS, key=lambda row: row['index'])
     assert lines == [1, 2, 3]
-    assert not [problem for row in found for problem in row_problems(row, 2, TYPES)]
+    assert not [problem for row in found for problem in row_problems(row, 2, TYPES, expected_fields(found))]
 
 
 def test_no_number_that_is_none_is_written(tmp_path):
@@ -55,7 +55,7 @@ def test_missing_file_is_named(tmp_path):
 def test_all_that_is_wrong_with_a_row_is_told():
     row = dict(ROWS[0], fake_score=2, box=[1, 1, 1, 2], word_ids=[0, 5, 1])
     del row['type_scores']
-    assert [problem.split(':')[0] for problem in row_problems(row, 2, TYPES)] == [
+    assert [problem.split(':')[0] for problem in row_problems(row, 2, TYPES, expected_fields(ROWS))] == [
         'type_scores',
         'fake_score',
         'box',

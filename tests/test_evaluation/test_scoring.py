@@ -7,7 +7,16 @@ import pytest
 
 from mmvlforge.annotations import RecordFormat, dgm4_class_map
 from mmvlforge.evaluation.predictions import read_predictions
-from mmvlforge.evaluation.scoring import join, read_classes, score, trivial_predictions, type_names
+from mmvlforge.evaluation.scoring import (
+    join,
+    left_out,
+    read_classes,
+    score,
+    score_rows,
+    trivial_predictions,
+    type_names,
+    uncut_boxes,
+)
 
 
 def record(fake_cls, text='a b c d', box=(), words=()):
@@ -20,6 +29,9 @@ RECORDS = [
     record('text_swap', words=[1, 2]),
     record('face_attribute&text_attribute', box=[0, 0, 10, 10], words=[3]),
 ]
+
+
+NAMED = dict(face_swap=0, face_attribute=0, text_swap=0, text_attribute=0)
 
 
 def rows():
@@ -100,10 +112,21 @@ def test_words_without_tokens_are_counted():
         ({'type_scores': [0, 0, 0, float('inf')]}, 'type_scores: is [0, 0, 0, inf]'),
         ({'type_scores': [0, 0, 0, 10**400]}, 'type_scores: is [0, 0, 0, 1000'),
         ({'type_scores': None}, 'type_scores: is None'),
+        ({'type_scores': dict(NAMED, face_swop=1)}, 'type_scores: has the unknown type face_swop; must name face_swap'),
+        ({'type_scores': dict(NAMED, text_swap='1')}, "type_scores: is {'face_swap': 0, "),
+        (
+            {'type_scores': {name: 0 for name in NAMED if name != 'text_swap'}},
+            'type_scores: has no text_swap; must name face_swap, face_attribute, text_swap, text_attribute',
+        ),
         ({'box': [1, 2, 3]}, 'box: is [1, 2, 3], must be 4 finite numbers'),
         ({'box': [1, 2, 3, float('nan')]}, 'box: is [1, 2, 3, nan]'),
         ({'box': [5, 2, 5, 9]}, 'box: is [5, 2, 5, 9], must have x1 < x2'),
         ({'box': [0, 0, 0, 0]}, 'write null for "no box"'),
+        ({'size': [0, 5]}, 'size: is [0, 5], must be [width, height] of the stored image'),
+        ({'size': '3x4'}, "size: is '3x4'"),
+        ({'no_box': {'type': False}}, "raw_box: is missing, while {'type': False} finds a box and box has none"),
+        ({'no_box': {'type': 1}}, "no_box: is {'type': 1}, must be an object, name of the rule to true or false"),
+        ({'no_box': {'type': False}, 'raw_box': [5, 2, 5, 9]}, 'raw_box: is [5, 2, 5, 9], must have x1 < x2'),
         ({'word_ids': [0, 1, 2, 4]}, 'word_ids: 4 is not a word of the caption (0 to 3)'),
         ({'word_ids': [-1, 1, 2, 3]}, 'word_ids: -1 is not a word'),
         ({'word_ids': [0, 2, 1, 3]}, 'word_ids: falls from 2 to 1'),
@@ -172,15 +195,22 @@ def test_class_and_box_may_disagree():
 def test_other_classes_and_a_set_without_boxes_and_words():
     class_map = {'real': ('real', 'real'), 'swap': ('swapped face', 'swapped text'), 'edit': ('edited face', 'real')}
     records = [dict(image='x', text='a b', fake_cls=c) for c in ('real', 'swap', 'edit')]
+    names = ('swapped face', 'edited face', 'swapped text')
     predictions = [
-        dict(index=i, fake_score=s, type_scores=t, box=None, word_ids=[0, 1], fake_tokens=[0, 0])
+        dict(index=i, fake_score=s, type_scores=dict(zip(names, t)), box=None, word_ids=[0, 1], fake_tokens=[0, 0])
         for i, (s, t) in enumerate([(0.1, [-1, -1, -1]), (0.7, [1, -1, 1]), (0.8, [-1, 1, -1])])
     ]
-    with pytest.warns(UserWarning) as warned:
-        found = score(records, predictions, fmt=RecordFormat(class_map), per_class=True)
-    assert sorted(str(w.message)[:20] for w in warned) == ['no row has a true bo', 'no token is manipula']
+    joined = join(records, predictions, RecordFormat(class_map))
+    found = score_rows(joined, per_class=True)
+    # What nobody knows is no 0.
+    assert list(found) == ['AUC', 'EER', 'ACC', 'mAP', 'CF1', 'OF1', 'per_class', 'per_manipulation']
     assert (found['AUC'], found['mAP'], found['CF1']) == (100, 100, 100)
-    assert list(found['per_class']) == ['swapped face', 'edited face', 'swapped text']
+    assert list(found['per_class']) == list(names)
+    assert found['per_manipulation']['swap'] == dict(samples=1, detection_rate=100, IoUmean=None, F1=None)
+    assert left_out(joined) == [
+        'the annotations have no boxes: IoUmean, IoU50, IoU75, IoUmean_boxed are left out',
+        'the annotations have no word positions: Precision, Recall, F1 are left out',
+    ]
     with pytest.raises(ValueError, match='must differ in name'):
         score(records, predictions, fmt=RecordFormat({**class_map, 'swap': ('swap', 'swap')}))
 
@@ -196,6 +226,16 @@ def test_unreadable_lines_are_reported_with_the_rest(tmp_path):
     assert told[0] == 'p.jsonl: index: 2 of 4 rows have no prediction: 0, 1'
     assert told[1].startswith('p.jsonl:3: broken JSON at column')
     assert told[2] == 'p.jsonl:5: [1] must be a JSON object'
+
+
+def test_a_type_that_stands_twice_is_reported_with_its_line(tmp_path):
+    path = tmp_path / 'p.jsonl'
+    lines = [json.dumps(row) for row in rows()]
+    lines[1] = lines[1].replace('[-2, -2, -1, -3]', '{"face_swap": 1, "face_swap": -1}')
+    path.write_text('\n'.join(lines))
+    found, numbers = read_predictions(path)
+    with pytest.raises(ValueError, match="p.jsonl:2: 'face_swap' stands twice in one object"):
+        join(RECORDS, found, pred_file='p.jsonl', lines=numbers)
 
 
 def test_trivial_predictions_score_as_chance():
@@ -232,19 +272,119 @@ def test_fields_of_other_names_and_fields_that_no_record_has():
 def test_types_are_those_of_the_format_in_its_order():
     """A data set may number its types otherwise than they appear, and know types that its classes fold away."""
     class_map = {'orig': ('real', 'real'), 'b': ('real', 'second'), 'a': ('real', 'first')}
-    assert type_names(RecordFormat(class_map)) == ['second', 'first']
     fmt = RecordFormat(class_map, image_types=('real', 'face'), text_types=('real', 'first', 'second'))
-    assert type_names(fmt) == ['face', 'first', 'second']
+    assert type_names(fmt.image_types, fmt.text_types) == ['face', 'first', 'second']
     records = [dict(image='x', text='a', fake_cls=name) for name in class_map]
     predictions = trivial_predictions(records, fmt)
     assert join(records, predictions, fmt).true_types.tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
-    with pytest.raises(ValueError, match='must be 2 finite numbers'):
+    with pytest.raises(ValueError, match='predictions:1: type_scores: has the unknown type face; must name second, fi'):
         join(records, predictions, RecordFormat(class_map))
+
+
+def test_perfect_scores_stay_perfect_in_whatever_order_a_map_is_written():
+    """A map that begins with other classes than the data set's types once gave a perfect model mAP 41.67."""
+    pairs = dgm4_class_map()
+    records = [
+        record(name, box=[0, 0, 9, 9] if image != 'real' else (), words=[0] if text != 'real' else ())
+        for name, (image, text) in pairs.items()
+    ]
+    named = [
+        dict(index=i, fake_score=float(i > 0), type_scores={name: 1 if name in pair else -1 for name in NAMED})
+        for i, pair in enumerate(pairs.values())
+    ]
+    listed = [dict(row, type_scores=list(row['type_scores'].values())) for row in named]
+    backwards = RecordFormat(dict(reversed(pairs.items())))
+    assert backwards.image_types == ('real', 'face_attribute', 'face_swap')
+    for rows_, fmt in ((named, backwards), (named, None), (listed, None)):
+        found = score(records, rows_, fmt=fmt)
+        assert (found['mAP'], found['CF1'], found['OF1']) == (100, 100, 100)
+    # The order of a list is the data set's, where it is named; that of a map says nothing.
+    in_order = RecordFormat(
+        backwards.class_map,
+        image_types=('real', 'face_swap', 'face_attribute'),
+        text_types=('real', 'text_swap', 'text_attribute'),
+    )
+    assert score(records, listed, fmt=in_order)['mAP'] == 100
+    with pytest.raises(ValueError, match='^predictions:1: type_scores: is a list, and a class map does not say in whi'):
+        score(records, listed, fmt=backwards)
+    # One type of each kind has but one order.
+    fmt = RecordFormat(dict(orig=('real', 'real'), face_swap=('face', 'real'), text_swap=('real', 'text')))
+    few = [dict(index=i, fake_score=0.5, type_scores=t) for i, t in enumerate([[-1, -1], [1, -1], [-1, 1]])]
+    assert score(RECORDS[:3], few, fmt=fmt)['mAP'] == 100
+
+
+def test_boxes_under_each_rule():
+    """Row 1's box is dropped by the type head, row 2 would get one if the box alone decided."""
+    ruled = [dict(row, no_box=dict(coord=row['box'] is None, type=row['index'] != 3)) for row in rows()]
+    ruled[0]['raw_box'] = [0, 0, 5, 10]
+    ruled[2].update(no_box=dict(coord=False, type=True), box=[1, 1, 2, 2])
+    found = score(RECORDS, ruled, 'strict')
+    assert [found[f'IoUmean{rule}'] for rule in ('', '/coord_rule', '/type_rule')] == pytest.approx(
+        [100 * (1 + 0.6 + 0 + 0) / 4, 100 * (1 + 0.6 + 0 + 0) / 4, 100 * (1 + 0 + 1 + 0.5) / 4]
+    )
+    ruled[1]['no_box'] = dict(coord=True)
+    with pytest.raises(
+        ValueError, match=r"predictions:2: no_box: has \['coord'\], other rows have \['coord', 'type'\]"
+    ):
+        score(RECORDS, ruled)
+    del ruled[1]['no_box']
+    with pytest.raises(ValueError, match='predictions:2: no_box: is missing'):
+        score(RECORDS, ruled)
+    with pytest.raises(ValueError, match='predictions:1: box: is missing'):
+        score(RECORDS, [{k: v for k, v in row.items() if k != 'box'} for row in ruled])
+
+
+def test_strict_cuts_a_box_where_the_row_gives_the_picture_s_size():
+    beyond = rows()
+    beyond[3]['box'] = [-10, 10, 20, 20]  # the true one is [10, 10, 20, 20]
+    for protocol in ('dgm4', 'strict'):
+        assert score(RECORDS, beyond, protocol)['IoUmean_boxed'] == pytest.approx(100 / 3 / 2)
+    assert uncut_boxes(join(RECORDS, beyond)) == 1
+    beyond[3]['size'] = [40, 30]
+    assert uncut_boxes(join(RECORDS, beyond)) == 0
+    assert score(RECORDS, beyond)['IoUmean_boxed'] == pytest.approx(100 / 3 / 2)
+    assert score(RECORDS, beyond, 'strict')['IoUmean_boxed'] == 50 / 2
+
+
+def test_a_true_box_a_little_outside_is_cut_as_in_training():
+    outside = [*RECORDS[:1], dict(RECORDS[1], fake_image_box=[10, 10, 21, 20]), *RECORDS[2:]]
+    perfect = [dict(row, size=[20, 30]) for row in rows()]
+    perfect[3]['box'] = [10, 10, 20, 20]
+    assert join(outside, perfect).true_boxes[1].tolist() == [10, 10, 20, 20]
+    assert score(outside, perfect)['IoUmean_boxed'] == 50
+    perfect[3]['size'] = [19, 30]
+    with pytest.raises(
+        ValueError, match='^annotations, record 1: fake_image_box: by the size that predictions gives, '
+    ):
+        score(outside, perfect)
+    outside[1]['fake_image_box'] = [-1, 10, 20, 20]
+    assert join(outside, rows()).true_boxes[1].tolist() == [0, 10, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ('fields', 'metrics'),
+    [
+        (['type_scores'], ['mAP', 'CF1', 'OF1']),
+        (['box'], ['IoUmean', 'IoU50', 'IoU75', 'IoUmean_boxed']),
+        (['word_ids', 'fake_tokens'], ['Precision', 'Recall', 'F1']),
+    ],
+)
+def test_what_a_model_has_no_head_for_is_left_out(fields, metrics):
+    """Absent is not null: a model that points nowhere must not earn what "no box everywhere" does."""
+    whole = score(RECORDS, rows(), per_class=True)
+    part = join(RECORDS, [{k: v for k, v in row.items() if k not in fields} for row in rows()])
+    found = score_rows(part, per_class=True)
+    for name in ('per_class', 'per_manipulation'):
+        whole.pop(name), found.pop(name, None)
+    assert found == {name: value for name, value in whole.items() if name not in metrics}
+    (note,) = left_out(part)
+    assert note == f'the predictions have no {fields[0]}: {", ".join(metrics)} are left out'
+    assert left_out(join(RECORDS, rows())) == []
 
 
 def test_class_map_without_a_type_is_refused():
     with pytest.raises(ValueError, match="at least one class must be other than 'real'"):
-        type_names(RecordFormat({'orig': ('real', 'real')}))
+        type_names(('real',), ('real',))
 
 
 def test_classes_from_a_file(tmp_path):

@@ -318,10 +318,31 @@ def test_box_is_in_pixels_of_the_stored_image_and_flip_is_undone():
     torch.testing.assert_close(samples[1].pred_box, torch.tensor([140.0, 40.0, 160.0, 60.0]))
 
 
-def test_box_is_cut_at_the_picture():
+def test_box_is_not_cut_at_the_picture():
+    """Published practice scores it as it is; the pictures that people see cut it."""
     samples = samples_of(1)
     box_head().predict(box_features([[0.1, 0.9, 0.4, 0.4]]), samples)
-    torch.testing.assert_close(samples[0].pred_box, torch.tensor([0.0, 70.0, 60.0, 100.0]))
+    torch.testing.assert_close(samples[0].pred_box, torch.tensor([-20.0, 70.0, 60.0, 110.0]))
+
+
+def test_both_rules_are_answered_whichever_is_configured():
+    patches = [[0.5, 0.5, 0.2, 0.2], [1e-6] * 4]
+    for rule in ('coord', 'type'):
+        samples = samples_of(2)
+        samples[0].pred_image_type, samples[1].pred_image_type = 0, 1
+        box_head(no_box_rule=rule).predict(box_features(patches), samples)
+        assert [s.pred_no_box for s in samples] == [dict(coord=False, type=True), dict(coord=True, type=False)]
+        assert [s.pred_box is None for s in samples] == [s.pred_no_box[rule] for s in samples]
+        torch.testing.assert_close(samples[0].pred_box_raw, torch.tensor([80.0, 40.0, 120.0, 60.0]))
+        assert samples[1].pred_box_raw.abs().max() < 1e-3
+
+
+def test_rule_type_needs_a_type_head():
+    samples = samples_of(1)
+    box_head().predict(box_features([[0.5, 0.5, 0.2, 0.2]]), samples)
+    assert samples[0].pred_no_box == dict(coord=False)
+    with pytest.raises(ValueError, match='needs pred_image_type, which a type head writes'):
+        box_head(no_box_rule='type').predict(box_features([[0.5, 0.5, 0.2, 0.2]]), samples_of(1))
 
 
 def test_box_head_refuses_bad_settings():

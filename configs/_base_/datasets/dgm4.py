@@ -73,6 +73,8 @@ test_dataloader = dict(
         test_mode=True,
     ),
 )
+# Counts after each epoch; on_bad_record='skip' may skip as many as it will.
+custom_hooks = [dict(type='SkippedPictureHook', max_share=1.0)]
 # The twelve metrics of the paper. protocol='strict' leaves out the published quirk (docs/evaluation.md).
 val_evaluator = dict(
     type='Evaluator',

@@ -7,6 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
+from mmvlforge.annotations import box_inside
 from mmvlforge.registry import TRANSFORMS
 
 __all__ = ['LoadFrames', 'LoadImage', 'LoadImageGroup', 'UnusableImageError', 'decode_image', 'read_image']
@@ -88,9 +89,12 @@ class LoadImage(BaseTransform):
     network's input is decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's scaled decoding), never below
     ``target_size``; boxes follow.
 
-    Required Keys: img_path, box
+    A box that reaches a little beyond the picture is cut at its edge: by ``box_tolerance`` pixels at most.
+
+    Required Keys: img_path, box, box_tolerance (optional, 1)
     Added Keys: img (uint8 ``(H, W, 3)`` BGR), img_shape (of ``img``), ori_shape (of the stored image),
-    gt_bboxes (float32 ``(0 or 1, 4)``, xyxy pixels of ``img``)
+    gt_bboxes (float32 ``(0 or 1, 4)``, xyxy pixels of ``img``), uncut_box (the box as annotated, if it was cut)
+    Modified Keys: box
 
     Args:
         target_size: Width and height in pixels that the network will see; None decodes at full size.
@@ -103,8 +107,13 @@ class LoadImage(BaseTransform):
         """Decode ``results['img_path']``. Raises UnusableImageError for a missing or broken file or a box outside."""
         path = results['img_path']
         img, (width, height) = decode_image(read_image(path), path, self.target_size)
-        if results['box'] and (results['box'][2] > width or results['box'][3] > height):
-            raise UnusableImageError(f'{path} has {width}x{height} pixels, but the box is {results["box"]}')
+        if results['box']:
+            try:
+                inside = box_inside(results['box'], (width, height), results.get('box_tolerance', 1))
+            except ValueError as error:
+                raise UnusableImageError(f'{path} does not hold its box: {error}') from error
+            if inside != results['box']:
+                results['uncut_box'], results['box'] = results['box'], inside
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]

@@ -1,4 +1,4 @@
-"""Report pictures that training data sets leave out, and stop where there are too many."""
+"""Report pictures that training data sets leave out, stop where there are too many, and report cut boxes."""
 
 import torch
 from mmengine.dist import all_reduce
@@ -11,6 +11,9 @@ from mmvlforge.registry import HOOKS
 @HOOKS.register_module()
 class SkippedPictureHook(Hook):
     """Log at the end of each training epoch how many pictures of each source were unusable, over all ranks.
+
+    Of sets with boxes, also how many boxes reached beyond their picture and were cut there, in validation and test too;
+    nothing where there was none.
 
     Args:
         max_share: Largest share of unusable pictures in a source; training stops above it. Defaults to 0.1.
@@ -27,6 +30,7 @@ class SkippedPictureHook(Hook):
         """Count from zero."""
         for dataset in nested_datasets(runner.train_dataloader.dataset, 'pictures'):
             dataset.pictures.clear()
+        _clear_cuts(runner.train_dataloader)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Check now and then: an epoch on web pictures can take days."""
@@ -37,6 +41,23 @@ class SkippedPictureHook(Hook):
         """Report and check."""
         for line in self._check(runner):
             runner.logger.info(line)
+        _report_cuts(runner, runner.train_dataloader)
+
+    def before_val_epoch(self, runner) -> None:
+        """Count from zero."""
+        _clear_cuts(runner.val_dataloader)
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """Report boxes."""
+        _report_cuts(runner, runner.val_dataloader)
+
+    def before_test_epoch(self, runner) -> None:
+        """Count from zero."""
+        _clear_cuts(runner.test_dataloader)
+
+    def after_test_epoch(self, runner, metrics=None) -> None:
+        """Report boxes."""
+        _report_cuts(runner, runner.test_dataloader)
 
     def _check(self, runner) -> list[str]:
         """A line for each source. Raises ValueError above the limit, on all ranks."""
@@ -50,3 +71,19 @@ class SkippedPictureHook(Hook):
             if share > self.max_share:
                 raise ValueError(f'{lines[-1]}; the limit is max_share={self.max_share:.2%}')
         return lines
+
+
+def _clear_cuts(loader) -> None:
+    for dataset in nested_datasets(loader.dataset, 'cut_boxes'):
+        dataset.cut_boxes.clear()
+
+
+def _report_cuts(runner, loader) -> None:
+    for dataset in nested_datasets(loader.dataset, 'cut_boxes'):
+        counts = torch.tensor(dataset.cut_boxes.get())
+        all_reduce(counts)
+        tried, cut = counts.tolist()
+        if cut:
+            runner.logger.info(
+                f'{dataset.ann_file}: {cut} boxes in {tried} pictures reached beyond the edge, cut there'
+            )

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.predictions import write_predictions
+from mmvlforge.evaluation.predictions import expected_fields, write_predictions
 from mmvlforge.evaluation.samples import prediction_row
+from mmvlforge.evaluation.scoring import type_names
 from mmvlforge.registry import METRICS
 
 __all__ = ['PredictionWriter']
@@ -16,7 +17,8 @@ class PredictionWriter(BaseMetric):
     """Writes all predictions in the open format (docs/evaluation.md); adds no metric.
 
     The main process writes, sorted by row. Each number is the exact value of the model's float32, so scoring the file
-    gives the numbers of the metrics beside this writer.
+    gives the numbers of the metrics beside this writer. Type scores are named after the data set's types. What the
+    model has no head for is left out of all rows: an absent ``box`` is not "no box", which is null.
 
     Args:
         out_file: JSON Lines file to write; its folder is made if need be.
@@ -33,10 +35,15 @@ class PredictionWriter(BaseMetric):
         """Keep the row of each sample."""
         if 'image_types' not in self.dataset_meta:
             raise ValueError('predictions can be written of manipulation detection alone: this set has no image_types')
-        n_types = len(self.dataset_meta['image_types']) + len(self.dataset_meta['text_types']) - 2
-        self.results += [prediction_row(sample, n_types) for sample in data_samples]
+        types = type_names(self.dataset_meta['image_types'], self.dataset_meta['text_types'])
+        self.results += [prediction_row(sample, types) for sample in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Write the file; there is nothing to measure."""
+        """Write the file; there is nothing to measure. Raises ValueError if a sample lacks what others have."""
+        fields = expected_fields(results)
+        for row in results:
+            missing = [field for field in fields if field not in row]
+            if missing:
+                raise ValueError(f'sample {row["index"]}: has no prediction of {", ".join(missing)}, other samples do')
         write_predictions(self.out_file, results)
         return {}

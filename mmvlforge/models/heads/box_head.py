@@ -54,7 +54,7 @@ class BoxHead(BaseModule):
             there. ``'l1'``: GIoU averages over the rows with a region. ``'none'``: both do.
         no_box_rule: When a predicted box is dropped. ``'coord'``: all four coordinates, xyxy divided by width and
             height, are below 1e-4 (the published rule; it needs ``supervise_empty``). ``'type'``: the type head
-            holds the picture for real.
+            holds the picture for real. Metrics are given under the other rule as well.
 
     Raises:
         ValueError: Unknown ``no_box_rule`` or ``supervise_empty``, or ``'coord'`` where nothing teaches the zero box.
@@ -103,15 +103,22 @@ class BoxHead(BaseModule):
         return dict(loss_box_l1=self.loss_weight * l1, loss_box_giou=self.loss_weight * giou)
 
     def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
-        """Fill ``pred_box``, xyxy pixels of the stored image, or None if the rule finds no box."""
-        boxes = box_convert(self(features), 'cxcywh', 'xyxy').clamp(0, 1).cpu()
+        """Fill ``pred_box_raw``, ``pred_no_box`` and ``pred_box``, which is None if the head's rule finds no box.
+
+        Boxes are xyxy pixels of the stored image and may reach beyond it: published practice scores them as they are.
+        The rule ``'type'`` is answered where a type head ran before.
+        """
+        boxes = box_convert(self(features), 'cxcywh', 'xyxy').cpu()
         for sample, box in zip(data_samples, boxes):
-            if self.no_box_rule == 'coord':
-                no_box = bool((box < COORD_EPS).all())
-            else:
-                no_box = sample.pred_image_type == 0
+            no_box = dict(coord=bool((box < COORD_EPS).all()))
+            if 'pred_image_type' in sample:
+                no_box['type'] = sample.pred_image_type == 0
+            if self.no_box_rule not in no_box:
+                raise ValueError("no_box_rule='type' needs pred_image_type, which a type head writes")
             height, width = sample.ori_shape
             x1, y1, x2, y2 = (box * torch.tensor([width, height, width, height])).unbind()
             if sample.get('flip', False):
                 x1, x2 = width - x2, width - x1
-            sample.pred_box = None if no_box else torch.stack([x1, y1, x2, y2])
+            sample.pred_box_raw = torch.stack([x1, y1, x2, y2])
+            sample.pred_no_box = no_box
+            sample.pred_box = None if no_box[self.no_box_rule] else sample.pred_box_raw
