@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mmvlforge.annotations.annotation_file import check_exists, read_annotations
 from mmvlforge.annotations.json_files import iter_json_array, read_json, read_text
-from mmvlforge.annotations.values import is_pixel, text_fault
+from mmvlforge.annotations.values import is_pixel, one_line, text_fault
 
 __all__ = ['READERS', 'CaptionRecord', 'read_captions']
 
@@ -45,7 +45,7 @@ class _Row:
 
     def take(self, field: str, kind: type | tuple[type, ...], what: str) -> Any:
         if field not in self.fields:
-            raise self.error(field, f'is missing; the record has {sorted(self.fields)}')
+            raise self.error(field, f'is missing; the record has {sorted(self.fields)!s:.200}')
         value = self.fields[field]
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self.error(field, f'{value!r:.80} must be {what}')
@@ -250,6 +250,7 @@ def read_sugarcrepe(path: str) -> Iterator[CaptionRecord]:
     for file in files:
         table = _object(str(file))
         for key, fields in table.fields.items():
+            key = one_line(key[:80])
             record = _Row(str(file), key, fields)
             captions = (record.caption('caption'), record.caption('negative_caption'))
             extras = dict(category=file.stem)
@@ -301,7 +302,7 @@ READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
 def _fault(record: CaptionRecord) -> str:
     """What makes a record that keeps its format unusable all the same, or ''."""
     texts = [('path', image) for image in record.images] + [('caption', caption) for caption in record.captions]
-    texts += [(name, value) for name, value in [('row', record.row), *record.extras.items()] if isinstance(value, str)]
+    texts += [(name, value) for name, value in record.extras.items() if isinstance(value, str)]
     for name, text in texts:
         if fault := text_fault(text):
             return f'{name}: {fault}'
@@ -336,7 +337,7 @@ def _sound(path: str, records: Iterator[CaptionRecord], broken: list[str] | None
         if not fault:
             yield record
             continue
-        fault = f'{path}, record {record.row!a:.80}, {fault}'
+        fault = f'{path}, record {record.row}, {fault}'
         if broken is None:
             raise ValueError(fault)
         broken.append(fault)

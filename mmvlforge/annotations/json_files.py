@@ -135,7 +135,7 @@ def read_text(path: str | Path) -> str:
         OSError: There is none, or it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding='utf-8')
+        return Path(path).read_bytes().decode()  # read_text would make a line break of each '\r'
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: no such file') from error
     except UnicodeDecodeError as error:

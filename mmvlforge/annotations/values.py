@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-__all__ = ['is_pixel', 'text_fault']
+__all__ = ['is_pixel', 'one_line', 'text_fault']
 
 _NO_TEXT = re.compile('[\x00\ud800-\udfff]')
 _LARGEST = 2**31  # a side of a picture, in any format
@@ -12,6 +12,12 @@ _LARGEST = 2**31  # a side of a picture, in any format
 def is_pixel(value: Any) -> bool:
     """Whether a value is a number that can be a place in a picture: none of JSON's NaN, Infinity, 1e999 or 10**400."""
     return type(value) in (int, float) and -_LARGEST < value < _LARGEST
+
+
+def one_line(text: str) -> str:
+    """A text of unknown origin as a message can hold it: line breaks and what nobody sees spelt out, the middle cut."""
+    text = text if len(text) <= 1000 else f'{text[:500]} ... {text[-400:]}'
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def text_fault(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import webdataset
 
 from mmvlforge.annotations.annotation_file import WHERE_DATA_GO
+from mmvlforge.annotations.values import one_line
 
 __all__ = ['ShardSample', 'read_shard']
 
@@ -86,14 +87,14 @@ def read_shard(url: str) -> Iterator[ShardSample]:
         if not stem or not dot or _META.match(name):
             continue
         if files and folder + slash + stem != key:
-            yield ShardSample(f'{url}, sample {key}', key, files, problem)
+            yield ShardSample(f'{url}, sample {one_line(key)}', key, files, problem)
             files, problem = {}, ''
         key, ending = folder + slash + stem, ending.lower()
         if ending in files:
             problem = f'has two files {ending}'
         files[ending] = content
     if files:
-        yield ShardSample(f'{url}, sample {key}', key, files, problem)
+        yield ShardSample(f'{url}, sample {one_line(key)}', key, files, problem)
 
 
 def _members(url: str) -> Iterator[tuple[str, bytes | None]]:
@@ -114,7 +115,7 @@ def _members(url: str) -> Iterator[tuple[str, bytes | None]]:
                     raise ValueError(f'cut off within {member.name}')
                 watch.damaged, watch.ended = 0, False
                 end = member.offset_data + -(-member.size // 512) * 512
-                place = f'byte {end}, behind {member.name}'
+                place = f'byte {end}, behind {one_line(member.name)}'
                 tar.members = []  # type: ignore[attr-defined]  # they would add up; webdataset drops them too
                 if content is not None:
                     yield member.name, content
@@ -125,6 +126,6 @@ def _members(url: str) -> Iterator[tuple[str, bytes | None]]:
         if watch.damaged:
             yield f'{place}: {watch.damaged} blocks where a header should be', None
     except Exception as error:  # on damaged bytes tarfile and the decompressors raise about anything
-        reason = next(iter(str(error).splitlines()), '') or type(error).__name__
+        reason = one_line(str(error).split('\n')[0]) or type(error).__name__
         hint = f'; {WHERE_DATA_GO}' if isinstance(error, FileNotFoundError) else ''
         raise ValueError(f'shard cannot be read: {url}, {place}: {reason}{hint}') from error

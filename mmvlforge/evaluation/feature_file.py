@@ -7,6 +7,8 @@ from typing import IO
 
 import numpy as np
 
+from mmvlforge.annotations.values import one_line
+
 __all__ = ['read_features']
 
 ARRAYS = ('image_feats', 'text_feats', 'text_to_image')
@@ -48,8 +50,8 @@ def read_features(path: str | Path) -> dict[str, np.ndarray]:
                     arrays[name] = _read(archive, name)
                 return arrays
         except Exception as error:  # on damaged bytes the readers raise about anything, a TokenError among others
-            reason = next(iter(str(error).splitlines()), '') or type(error).__name__
-            raise ValueError(f'{where}: {reason}') from error
+            reason = str(error).split('\n')[0] or type(error).__name__
+            raise ValueError(f'{where}: {one_line(reason)}') from error
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:

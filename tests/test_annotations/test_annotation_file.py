@@ -29,6 +29,11 @@ def test_both_forms_give_the_same_records(tmp_path, text):
     assert read_annotations(write(tmp_path, text)) == RECORDS
 
 
+def test_a_carriage_return_ends_no_line(tmp_path):
+    """It is a blank for JSON, and a record in two lines would be two broken ones."""
+    assert read_annotations(write(tmp_path, '{"a":\r1}\n{"a": 2}')) == [{'a': 1}, {'a': 2}]
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
