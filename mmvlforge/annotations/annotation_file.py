@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mmvlforge.annotations.json_files import iter_json_lines, parse_json, read_text
+from mmvlforge.annotations.json_files import iter_json_array, iter_json_lines, read_text
 
 __all__ = ['WHERE_DATA_GO', 'check_exists', 'read_annotations']
 
@@ -21,8 +21,8 @@ def read_annotations(path: str | Path, broken: dict[int, str] | None = None) -> 
 
     Args:
         path: The file, UTF-8.
-        broken: If given, an entry that is no JSON object does not stop the reading: its row and what is wrong with
-            it are written here, and None stands in its place.
+        broken: If given, an entry that is no JSON object, or one with a key twice, does not stop the reading: its row
+            and what is wrong with it are written here, and None stands in its place.
 
     Returns:
         The records in the order of the file; a record's row is its place in this list.
@@ -36,13 +36,15 @@ def read_annotations(path: str | Path, broken: dict[int, str] | None = None) -> 
     is_array = text.lstrip().startswith('[')
     records: list[Any] = []
     found: dict[int, str] = {}
-    for number, value in enumerate(parse_json(text, path)) if is_array else iter_json_lines(text):
+    for number, value in enumerate(iter_json_array(text, path)) if is_array else iter_json_lines(text):
         if isinstance(value, dict):
             records.append(value)
             continue
         place = f'{path}, record {number}' if is_array else f'{path}:{number}'
-        problem = value if isinstance(value, ValueError) else f'{value!r:.60} must be a JSON object'
-        found[len(records)] = f'{place}: {problem}'
+        problem = f'{place}: {value!r:.60} must be a JSON object'
+        if isinstance(value, ValueError):
+            problem = str(value) if is_array else f'{place}: {value}'
+        found[len(records)] = problem
         records.append(None)
     if not records:
         raise ValueError(f'{path}: no records in it; expected a JSON array of objects or one object a line')

@@ -3,12 +3,13 @@
 import csv
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmvlforge.annotations.annotation_file import check_exists, read_annotations
-from mmvlforge.annotations.json_files import iter_json_array, read_json
+from mmvlforge.annotations.json_files import iter_json_array, read_json, read_text
+from mmvlforge.annotations.values import is_pixel, one_line, text_fault
 
 __all__ = ['READERS', 'CaptionRecord', 'read_captions']
 
@@ -44,7 +45,7 @@ class _Row:
 
     def take(self, field: str, kind: type | tuple[type, ...], what: str) -> Any:
         if field not in self.fields:
-            raise self.error(field, f'is missing; the record has {sorted(self.fields)}')
+            raise self.error(field, f'is missing; the record has {sorted(self.fields)!s:.200}')
         value = self.fields[field]
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self.error(field, f'{value!r:.80} must be {what}')
@@ -78,9 +79,16 @@ class _Row:
             values = self.take(fields[0], list, 'a list [x, y, width, height]')
         else:
             values = [self.take(field, (int, float), 'a number') for field in fields]
-        if len(values) != 4 or not all(isinstance(v, (int, float)) for v in values):
+        if len(values) != 4 or not all(type(v) in (int, float) for v in values):
             raise self.error(fields[0], f'{values!r:.80} must be four numbers x, y, width, height')
         return tuple(values)
+
+
+def _decoded(lines: Iterable[str], path: str) -> Iterator[str]:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
 
 
 def _object(path: str) -> _Row:
@@ -88,7 +96,37 @@ def _object(path: str) -> _Row:
 
 
 def _array(path: str) -> Iterator[_Row]:
-    return (_Row(path, row, value) for row, value in enumerate(iter_json_array(path)))
+    for row, value in enumerate(iter_json_array(read_text(path), path)):
+        if isinstance(value, ValueError):
+            raise value
+        yield _Row(path, row, value)
+
+
+def _csv(path: str) -> Iterator[_Row]:
+    """Rows of a csv file with a header, each in a line of its own: a quote left open would swallow what follows."""
+    with open(path, encoding='utf-8', newline='') as file:
+        lines = csv.reader(_decoded(file, path), strict=True)
+        before = 0
+        try:
+            columns = next(lines, [])
+            if len(set(columns)) < len(columns):
+                raise ValueError(f'{path}:1: a column stands twice in the header {columns!s:.200}')
+            before, row = lines.line_num, 0
+            for values in lines:
+                where, runs_on = f'{path}:{before + 1}', lines.line_num > before + 1
+                before = lines.line_num
+                if runs_on:
+                    raise ValueError(f'{where}: a text runs on to line {before}; is its quote not closed?')
+                if not values:
+                    continue
+                if len(values) > len(columns):
+                    surplus = f'{values[len(columns) :]!s:.80} beyond the last column'
+                    raise ValueError(f'{where}, record {row}: {surplus}; quote commas of a text')
+                yield _Row(where, row, dict(zip(columns, values)))
+                row += 1
+        except csv.Error as error:
+            hint = ', a quote is not closed' if 'unexpected end' in str(error) else ''
+            raise ValueError(f'{path}:{before + 1}: broken CSV: {error}{hint}') from error
 
 
 def _format(path: str, file_name: str, **names) -> str:
@@ -100,7 +138,7 @@ def _format(path: str, file_name: str, **names) -> str:
 
 def _url_file(path: str, row: int, url: str, file_name: str) -> str:
     """The local file of a web picture; see :func:`read_url_table`."""
-    encoded = url.encode()
+    encoded = url.encode(errors='surrogatepass')
     return _format(
         path,
         file_name,
@@ -151,16 +189,13 @@ def read_url_table(path: str, file_name: str, columns: Sequence[str] = ('caption
     if sorted(columns) != ['caption', 'url']:
         raise ValueError(f"columns must be 'caption' and 'url' in either order, got {tuple(columns)}")
     with open(path, encoding='utf-8', newline='\n') as file:
-        try:
-            for row, line in enumerate(file):
-                parts = line.rstrip('\r\n').split('\t')
-                if len(parts) != 2:
-                    raise ValueError(f'{path}, record {row}: {line!r:.80} must be two columns, {columns}')
-                record = _Row(path, row, dict(zip(columns, parts)))
-                url, caption = record.text('url'), record.caption('caption')
-                yield CaptionRecord(row, (_url_file(path, row, url, file_name),), (caption,))
-        except UnicodeDecodeError as error:
-            raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+        for row, line in enumerate(_decoded(file, path)):
+            parts = line.rstrip('\r\n').split('\t')
+            if len(parts) != 2:
+                raise ValueError(f'{path}, record {row}: {line!r:.80} must be two columns, {columns}')
+            record = _Row(path, row, dict(zip(columns, parts)))
+            url, caption = record.text('url'), record.caption('caption')
+            yield CaptionRecord(row, (_url_file(path, row, url, file_name),), (caption,))
 
 
 def read_sbu(path: str, file_name: str) -> Iterator[CaptionRecord]:
@@ -215,6 +250,7 @@ def read_sugarcrepe(path: str) -> Iterator[CaptionRecord]:
     for file in files:
         table = _object(str(file))
         for key, fields in table.fields.items():
+            key = one_line(key[:80])
             record = _Row(str(file), key, fields)
             captions = (record.caption('caption'), record.caption('negative_caption'))
             extras = dict(category=file.stem)
@@ -246,13 +282,8 @@ def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
         path: The file, csv with the header ``key,vid_key,video_id,sentence``.
         suffix: What follows ``video_id`` in the video's file name.
     """
-    with open(path, encoding='utf-8', newline='') as file:
-        for row, fields in enumerate(csv.DictReader(file)):
-            if None in fields:
-                surplus = f'{fields[None]} beyond the last column'
-                raise ValueError(f'{path}, record {row}: {surplus}; quote commas of a sentence')
-            record = _Row(path, row, fields)
-            yield CaptionRecord(row, (record.text('video_id') + suffix,), (record.caption('sentence'),))
+    for record in _csv(path):
+        yield CaptionRecord(record.row, (record.text('video_id') + suffix,), (record.caption('sentence'),))
 
 
 READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
@@ -268,12 +299,26 @@ READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
 )
 
 
-def read_captions(path: str, type: str, **settings) -> Iterator[CaptionRecord]:
+def _fault(record: CaptionRecord) -> str:
+    """What makes a record that keeps its format unusable all the same, or ''."""
+    texts = [('path', image) for image in record.images] + [('caption', caption) for caption in record.captions]
+    texts += [(name, value) for name, value in record.extras.items() if isinstance(value, str)]
+    for name, text in texts:
+        if fault := text_fault(text):
+            return f'{name}: {fault}'
+    if record.box is not None and not all(map(is_pixel, record.box)):
+        return f'box: {record.box!s:.120} must be finite numbers, pixels of a picture'
+    return ''
+
+
+def read_captions(path: str, type: str, broken: list[str] | None = None, **settings) -> Iterator[CaptionRecord]:
     """Read a file in one of the formats.
 
     Args:
         path: The file, or SugarCrepe's folder.
         type: Name of the format, a key of ``READERS``.
+        broken: If given, a record with NUL or half a surrogate pair in a text, or with a box that is no pixels, does
+            not stop the reading: it is left out, and what is wrong with it is appended here.
         **settings: As of that format's reader.
 
     Raises:
@@ -283,4 +328,16 @@ def read_captions(path: str, type: str, **settings) -> Iterator[CaptionRecord]:
     if type not in READERS:
         raise ValueError(f'reader {type!r} is unknown; choose one of {sorted(READERS)}')
     check_exists(path)
-    return READERS[type](path, **settings)
+    return _sound(path, READERS[type](path, **settings), broken)
+
+
+def _sound(path: str, records: Iterator[CaptionRecord], broken: list[str] | None) -> Iterator[CaptionRecord]:
+    for record in records:
+        fault = _fault(record)
+        if not fault:
+            yield record
+            continue
+        fault = f'{path}, record {record.row}, {fault}'
+        if broken is None:
+            raise ValueError(fault)
+        broken.append(fault)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mmvlforge.annotations.values import is_pixel, text_fault
+
 __all__ = [
     'IMAGE_TYPES',
     'TEXT_TYPES',
@@ -105,10 +107,10 @@ def box_inside(box: Sequence[float], size: tuple[float, float] | None, tolerance
 
 def _box_problem(box: Any, size: tuple[int, int] | None, tolerance: float) -> tuple[str, str] | None:
     if not isinstance(box, (list, tuple)) or len(box) not in (0, 4):
-        return 'bad box', f'{box!r} must be [] or [x1, y1, x2, y2]'
-    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in box):
-        return 'bad box', f'{box!r} must hold numbers'
-    if box and not (box[0] < box[2] and box[1] < box[3]):  # also true for NaN
+        return 'bad box', f'{box!r:.120} must be [] or [x1, y1, x2, y2]'
+    if not all(map(is_pixel, box)):
+        return 'bad box', f'{box!r:.120} must hold finite numbers, pixels of a picture'
+    if box and not (box[0] < box[2] and box[1] < box[3]):
         return 'degenerate box', f'{box} must have x1 < x2 and y1 < y2'
     try:
         if box:
@@ -132,17 +134,20 @@ def record_problems(record: Any, fmt: RecordFormat, size: tuple[int, int] | None
     fields = ['image', 'text', 'fake_cls', fmt.box_field, fmt.word_field]
     missing = [f for f in fields if f is not None and f not in record]
     for field in missing:
-        yield Problem('missing field', field, f'is missing; the record has {sorted(record)}')
+        yield Problem('missing field', field, f'is missing; the record has {sorted(record)!s:.200}')
     for field in ('image', 'text'):
-        if field in record and not (isinstance(record[field], str) and record[field].strip()):
-            yield Problem('bad field', field, f'{record[field]!r} must be a non-empty string')
+        value = record.get(field, '-')
+        if not (isinstance(value, str) and value.strip()):
+            yield Problem('bad field', field, f'{value!r:.80} must be a non-empty string')
+        elif text_fault(value):
+            yield Problem('bad field', field, text_fault(value))
 
     types = None
     if 'fake_cls' in record:
         name = record['fake_cls']
         types = fmt.class_map.get(name) if isinstance(name, str) else None
         if types is None:
-            yield Problem('unknown class', 'fake_cls', f'{name!r} is unknown; known are {sorted(fmt.class_map)}')
+            yield Problem('unknown class', 'fake_cls', f'{name!r:.80} is unknown; known are {sorted(fmt.class_map)}')
 
     if fmt.box_field is not None and fmt.box_field in record:
         box = record[fmt.box_field]
@@ -152,20 +157,24 @@ def record_problems(record: Any, fmt: RecordFormat, size: tuple[int, int] | None
         if types and fmt.check_agreement and bool(box) != (types[0] != 'real'):
             expected = 'no box' if types[0] == 'real' else 'a box'
             yield Problem(
-                'class and box disagree', fmt.box_field, f'{record["fake_cls"]!r} needs {expected}, got {box}'
+                'class and box disagree', fmt.box_field, f'{record["fake_cls"]!r} needs {expected}, got {box!r:.120}'
             )
 
     if fmt.word_field is not None and fmt.word_field in record:
         positions = record[fmt.word_field]
         if not isinstance(positions, (list, tuple)) or not all(_is_int(p) for p in positions):
-            yield Problem('bad word position', fmt.word_field, f'{positions!r} must be a list of integers')
+            yield Problem('bad word position', fmt.word_field, f'{positions!r:.120} must be a list of integers')
             return
         n = len(record['text'].split()) if isinstance(record.get('text'), str) else None
         bad = [] if n is None else [p for p in positions if not 0 <= p < n]
         if n is not None and bad:
-            yield Problem('word position out of range', fmt.word_field, f'{bad} must lie in 0..{n - 1}: {n} words')
+            yield Problem(
+                'word position out of range', fmt.word_field, f'{bad!s:.120} must lie in 0..{n - 1}: {n} words'
+            )
         if types and fmt.check_agreement and bool(positions) != (types[1] != 'real'):
             expected = 'no position' if types[1] == 'real' else 'at least one position'
             yield Problem(
-                'class and words disagree', fmt.word_field, f'{record["fake_cls"]!r} needs {expected}, got {positions}'
+                'class and words disagree',
+                fmt.word_field,
+                f'{record["fake_cls"]!r} needs {expected}, got {positions!s:.120}',
             )

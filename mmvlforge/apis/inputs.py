@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mmvlforge.annotations.json_files import parse_json
+from mmvlforge.annotations.values import text_fault
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image, rgb
 
 __all__ = ['IMAGE_SUFFIXES', 'ImageSource', 'Picture', 'Query', 'read_queries']
@@ -93,7 +94,9 @@ def _from_csv(path: Path) -> Iterator[Query]:
         try:
             columns = rows.fieldnames or []
             if not {'image', 'caption'} & set(columns):
-                raise ValueError(f"{path}: needs a column 'image' or 'caption'; its first line has {columns}")
+                raise ValueError(f"{path}: needs a column 'image' or 'caption'; its first line has {columns!s:.200}")
+            if len(set(columns)) < len(columns):
+                raise ValueError(f'{path}: a column stands twice in the first line {columns!s:.200}')
             for row in rows:
                 where = f'{path}:{rows.line_num}'
                 if None in row:
@@ -116,11 +119,12 @@ def _from_fields(fields: Any, where: str, folder: Path | None = None) -> Query:
         raise ValueError(f'{where}: {fields!r:.60} must be an object with image, caption and id')
     image, caption, id = (None if _is_empty(fields.get(name)) else fields[name] for name in ('image', 'caption', 'id'))
     if image is None and caption is None:
-        raise ValueError(f'{where}: needs an image or a caption; it has {sorted(map(str, fields))}')
+        raise ValueError(f'{where}: needs an image or a caption; it has {sorted(map(str, fields))!s:.200}')
     if caption is not None and not isinstance(caption, str):
         raise ValueError(f'{where}: caption is {caption!r:.60}, must be a string')
-    if caption is not None and any('\ud800' <= letter <= '\udfff' for letter in caption):
-        raise ValueError(f'{where}: caption {caption!r:.60} holds bytes that are no UTF-8 text')
+    for name, value in (('caption', caption), ('image', image)):
+        if isinstance(value, str) and (fault := text_fault(value)):
+            raise ValueError(f'{where}: {name} {fault}')
     if image is not None and not isinstance(image, (str, Path, np.ndarray, Image.Image)):
         raise ValueError(f'{where}: image is {image!r:.60}, must be a file, an RGB array or a PIL picture')
     if isinstance(image, (str, Path)) and folder is not None:

@@ -15,8 +15,9 @@ from mmvlforge.registry import DATASETS
 class CaptionDataset(SeededDataset):
     """Training pairs: one item for each caption of each picture.
 
-    Captions without a word in them, which web sets have, are left out, and the log says how many. A pair costs its
-    text and some 30 bytes of memory, shared by all workers.
+    Captions without a word in them, which web sets have, are left out, and the log says how many; with
+    ``skip_bad_pictures`` also records with characters that are no text, or with a box that is no pixels. A pair costs
+    its text and some 30 bytes of memory, shared by all workers.
 
     Args:
         ann_file: Annotation file, relative to ``data_root``.
@@ -42,7 +43,8 @@ class CaptionDataset(SeededDataset):
 
     def _pairs(self) -> Iterator[tuple]:
         empty = 0
-        for record in read_captions(self.ann_file, **self.reader):
+        broken: list[str] | None = [] if self.skip_bad_pictures else None
+        for record in read_captions(self.ann_file, broken=broken, **self.reader):
             if len(record.images) != 1:
                 raise ValueError(
                     f'{self.ann_file}, record {record.row}: {len(record.images)} pictures, a training pair has one'
@@ -52,6 +54,9 @@ class CaptionDataset(SeededDataset):
                     yield record.row, record.images[0], caption, record.box
                 else:
                     empty += 1
+        if broken:
+            message = f'{self.ann_file}: skipped {len(broken)} unusable records, the first is {broken[0]}'
+            print_log(message, logger='current', level=logging.WARNING)
         if empty:
             message = f'{self.ann_file}: left out {empty} captions without a word'
             print_log(message, logger='current', level=logging.WARNING)

@@ -98,7 +98,8 @@ class DGM4Dataset(SeededDataset):
         """Read, check and translate the annotation file."""
         data_list: list[dict] = []
         dropped: Counter[str] = Counter()
-        for index, record in enumerate(read_annotations(self.ann_file)):
+        broken: dict[int, str] | None = {} if self.on_bad_record == 'skip' else None
+        for index, record in enumerate(read_annotations(self.ann_file, broken)):
             problem = next(record_problems(record, self.format), None)
             if problem is None:
                 data_list.append(self._parse(index, record))

@@ -7,8 +7,10 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmvlforge.annotations import Problem, RecordFormat, box_inside, record_problems
+from mmvlforge.annotations.values import text_fault
 from mmvlforge.config_files import load_config, told_of_config
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image
 from mmvlforge.registry import DATASETS
@@ -41,6 +43,10 @@ def picture_size(path: str) -> tuple[int, int] | Problem:
         return Problem('unreadable image', 'image', str(error))
 
 
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and not text_fault(value)
+
+
 def find_problems(
     records: Sequence[dict | None],
     fmt: RecordFormat,
@@ -66,7 +72,7 @@ def find_problems(
         paths = {
             row: os.path.join(image_root, record['image'])
             for row, record in enumerate(records)
-            if record is not None and isinstance(record.get('image'), str) and record['image'].strip()
+            if record is not None and _is_path(record.get('image'))
         }
         files = sorted(set(paths.values()))
         with ordered_map(workers, lambda done: progress(done, len(files))) as run:

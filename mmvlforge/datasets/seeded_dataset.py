@@ -2,6 +2,7 @@
 
 from mmengine.dataset import BaseDataset
 
+from mmvlforge.annotations.values import one_line
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.datasets.worker_state import EpochSeed, PictureCounts
 
@@ -43,7 +44,7 @@ class SeededDataset(BaseDataset):
             item = super().prepare_data(idx)
         except UnusableImageError as error:
             info = self.get_data_info(idx)
-            problem = f'{self.ann_file}, record {info.get("row", info["index"])}: picture {error}'
+            problem = f'{self.ann_file}, record {info.get("row", info["index"])}: picture {one_line(str(error))}'
             if not self.skip_bad_pictures:
                 raise ValueError(problem) from error
             self.pictures.add(problem)

@@ -12,8 +12,9 @@ from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import IterableDataset, get_worker_info
 
 from mmvlforge.annotations import clean_caption
-from mmvlforge.annotations.annotation_file import WHERE_DATA_GO
+from mmvlforge.annotations.values import text_fault
 from mmvlforge.datasets.caption_item import caption_item
+from mmvlforge.datasets.shards import ShardSample, read_shard
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.datasets.worker_state import EpochSeed, PictureCounts
 from mmvlforge.registry import DATASETS, TRANSFORMS
@@ -33,7 +34,9 @@ class WebCaptionDataset(IterableDataset):
       as ``epoch_size`` says, so a checkpoint can come as often as needed;
     * with ``IterBasedTrainLoop`` (``epoch_size=None``) MMEngine reads the samples of all former steps again.
 
-    A sample without a picture, with one that cannot be decoded or without words is left out and counted.
+    A sample without a picture, with one that cannot be decoded or without words is left out and counted, and so is a
+    damaged header in a shard, at which a sample lost a file. A shard that is cut off stops: nobody can count what is
+    missing.
 
     Args:
         shards: Paths or urls of the tars, in braces (``'00000..01099'`` between ``{}``), or a list of such.
@@ -95,28 +98,35 @@ class WebCaptionDataset(IterableDataset):
         in_a_row = 0
         for number, sample in enumerate(self._raw(part, parts)):
             self.epoch_seed.seed_item(part, number)
-            name = f'{sample["__url__"]}, sample {sample["__key__"]}'
             try:
-                item = self.pipeline(self._parse(number, name, sample))
+                item = self.pipeline(self._parse(number, sample))
             except UnusableImageError as error:
-                self.pictures.add(f'{name}: {error}')
+                problem = f'{sample.place}: {error}'
+                self.pictures.add(problem)
                 in_a_row += 1
                 if in_a_row == MAX_IN_A_ROW:
-                    raise ValueError(f'{in_a_row} unusable samples in a row, the last is {name}: {error}') from error
+                    raise ValueError(f'{in_a_row} unusable samples in a row, the last is {problem}') from error
                 continue
             in_a_row = 0
             self.pictures.add()
             yield item
 
-    def _parse(self, number: int, name: str, sample: dict) -> dict:
-        key = next((key for key in self.image_keys if key in sample), None)
-        caption = sample.get(self.caption_key, b'').decode('utf-8', errors='replace')
+    def _parse(self, number: int, sample: ShardSample) -> dict:
+        if sample.problem:
+            raise UnusableImageError(sample.problem)
+        key = next((key for key in self.image_keys if key in sample.files), None)
+        try:
+            caption = sample.files.get(self.caption_key, b'').decode()
+        except UnicodeDecodeError as error:
+            raise UnusableImageError(f'{self.caption_key} is not UTF-8 text ({error})') from error
         if key is None or not clean_caption(caption, 1):
-            raise UnusableImageError(f'has {sorted(sample)}, must have a picture and a caption with a word in it')
-        item = caption_item(number, sample['__key__'], [f'{name}.{key}'], [caption], None)
-        return dict(item, img_bytes=[sample[key]])
+            raise UnusableImageError(f'has {sorted(sample.files)}, must have a picture and a caption with a word in it')
+        if fault := text_fault(caption):
+            raise UnusableImageError(f'caption: {fault}')
+        item = caption_item(number, sample.key, [f'{sample.place}.{key}'], [caption], None)
+        return dict(item, img_bytes=[sample.files[key]])
 
-    def _raw(self, part: int, parts: int) -> Iterator[dict]:
+    def _raw(self, part: int, parts: int) -> Iterator[ShardSample]:
         """Endless undecoded samples of one worker out of all, mixed in turns of its shards."""
         if parts > len(self.urls):
             raise ValueError(
@@ -124,18 +134,12 @@ class WebCaptionDataset(IterableDataset):
             )
         seed, epoch = self.epoch_seed.get()
         rng = random.Random(f'{seed} {epoch} of {part}')
-        read = webdataset.tarfile_to_samples(handler=_stop)
         mix = webdataset.shuffle(self.shuffle_buffer, initial=self.shuffle_buffer, rng=rng)
         for turn in count():
             urls = list(self.urls)
             random.Random(f'{seed} {epoch} {turn}').shuffle(urls)
-            samples = mix(read({'url': url} for url in urls[part::parts]))
+            samples = mix(chain.from_iterable(map(read_shard, urls[part::parts])))
             first = next(samples, None)
             if first is None:
                 raise ValueError(f'no sample in {", ".join(urls[part::parts])}')
             yield from chain([first], samples)
-
-
-def _stop(error: Exception) -> bool:
-    hint = f'; {WHERE_DATA_GO}' if isinstance(error, FileNotFoundError) else ''
-    raise ValueError(f'shard cannot be read: {error!r}{hint}') from error

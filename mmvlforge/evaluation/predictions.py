@@ -144,7 +144,7 @@ def row_problems(
 
     tokens: Any = row.get('fake_tokens')
     if 'fake_tokens' in row:
-        if not (_is_list(tokens) and all(token in (0, 1) for token in tokens)):
+        if not (_is_list(tokens) and all(type(token) is int and token in (0, 1) for token in tokens)):
             yield f'fake_tokens: is {tokens!r:.120}, must be a list of 0 and 1'
         elif _is_list(words) and 'word_ids' in row and len(tokens) != len(words):
             yield f'fake_tokens: has {len(tokens)} values, word_ids has {len(words)}; must be as many'

@@ -93,6 +93,7 @@ ATTRIBUTION = {
     'obj2_name': 'table',
     'attributes': ['white', 'round'],
 }
+HEAD, ROW = 'key,vid_key,video_id,sentence\n', 'r,m,v,a\n'
 URL = 'http://a.b/c/Dog%20one.JPG?size=2'
 
 
@@ -217,6 +218,43 @@ def test_msrvtt(read):
     ]
 
 
+def test_empty_lines_of_a_csv_count_for_nothing(read):
+    assert [r.row for r in read(f'{HEAD}\n{ROW}\n\n{ROW}\n', 'msrvtt')] == [0, 1]
+
+
+UNUSABLE = [
+    ('"a\\u0000.jpg"', '"x"', 'null', r"record 1, path: 'a\x00.jpg' holds NUL at letter 1"),
+    (
+        '"a.jpg"',
+        '"x \\ud83d"',
+        'null',
+        r"record 1, caption: 'x \ud83d' holds '\ud83d', half of a surrogate pair, at lett",
+    ),
+    ('"a.jpg"', '["x", "y \\u0000"]', 'null', 'record 1, caption: '),
+    ('"a.jpg"', '"x"', '[1, 2, NaN, 4]', 'record 1, box: (1, 2, nan, 4) must be finite numbers'),
+    ('"a.jpg"', '"x"', '[1, 2, 1e999, 4]', 'record 1, box: (1, 2, inf, 4) must be finite numbers'),
+    ('"a.jpg"', '"x"', f'[1, 2, 1{"0" * 400}, 4]', 'record 1, box: (1, 2, 1000'),
+]
+
+
+@pytest.mark.parametrize(('image', 'caption', 'box', 'message'), UNUSABLE)
+def test_what_keeps_the_format_and_cannot_be_used(read, image, caption, box, message):
+    good = '{"image": "b.jpg", "caption": "y"}'
+    text = f'[{good}, {{"image": {image}, "caption": {caption}, "bbox": {box}}}, {good}]'
+    with pytest.raises(ValueError, match='ann') as raised:
+        read(text, 'albef')
+    assert message in str(raised.value) and str(raised.value).isprintable()
+    broken = []
+    assert [r.row for r in read(text, 'albef', broken=broken)] == [0, 2]
+    assert broken == [str(raised.value)]
+
+
+def test_a_picture_of_a_broken_url_is_told(read):
+    table = {'image_urls': ['http://x/\ud800.jpg'], 'captions': ['one']}
+    with pytest.raises(ValueError, match=r"ann, record 0, path: '\\ud800\.jpg' holds"):
+        read(table, 'sbu', file_name='{basename}')
+
+
 def test_an_empty_array_has_no_record(read):
     assert read('[ ]\n', 'albef') == []
 
@@ -244,7 +282,13 @@ def changed(record, **fields):
         ),
         ([{'image': 'a.jpg', 'caption': []}], 'albef', "record 0, field 'caption': [] must be a string or a list"),
         ([{'image': 'a.jpg', 'caption': 'x', 'bbox': [1, 2, 3]}], 'albef', "field 'bbox': [1, 2, 3] must be four numb"),
+        (
+            [{'image': 'a.jpg', 'caption': 'x', 'bbox': [1, 2, 3, True]}],
+            'albef',
+            "field 'bbox': [1, 2, 3, True] must be",
+        ),
         ([5], 'albef', 'record 0: 5 must be a JSON object'),
+        ('[{"image": "a", "caption": "b", "image": "c"}]', 'albef', "in record 0 at column 33: the key 'image' stands"),
         ('[{"image": "a", "caption": "b"}\n{}]', 'albef', "'{}]' before record 1, where a JSON array has ','"),
         ('[{"image": "a", "caption": "b"},\n}]', 'albef', 'ann:2: broken JSON in record 1 at column 1'),
         ('[{"image": "a", "caption": "b"}', 'albef', "'' before record 1"),
@@ -260,6 +304,19 @@ def changed(record, **fields):
         ('key,vid_key,video_id\nr,m,v\n', 'msrvtt', "record 0, field 'sentence': is missing"),
         ('key,vid_key,video_id,sentence\nr,m,v,a, b\n', 'msrvtt', "record 0: [' b'] beyond the last column"),
         ('key,vid_key,video_id\nr,m,v,a\n', 'msrvtt', "record 0: ['a'] beyond the last column"),
+        ('video_id,sentence,video_id\na,b,c\n', 'msrvtt', 'ann:1: a column stands twice in the header'),
+        (
+            f'{HEAD}{ROW}r,m,v,"a b\n{ROW}{ROW}',
+            'msrvtt',
+            'ann:3: broken CSV: unexpected end of data, a quote is not cl',
+        ),
+        (f'{HEAD}{ROW}\nr,m,v,"a b\n{ROW}r,m,v,"c"\n', 'msrvtt', "ann:4: broken CSV: ',' expected after"),
+        (
+            f'{HEAD}{ROW}r,m,v,"a b\n{ROW}r,m,v,c"\n',
+            'msrvtt',
+            'ann:3: a text runs on to line 5; is its quote not closed',
+        ),
+        (f'{HEAD}{ROW}r,m,v,{"a" * 131073}\n', 'msrvtt', 'ann:3: broken CSV: field larger than field limit (131072)'),
     ],
 )
 def test_errors_name_file_record_and_field(read, content, settings, message):

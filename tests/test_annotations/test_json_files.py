@@ -10,6 +10,7 @@ from mmvlforge.annotations.json_files import (
     parse_json,
     read_json,
     read_json_object,
+    read_text,
     write_json,
 )
 
@@ -45,7 +46,7 @@ def test_nan_is_not_written(tmp_path):
     assert not (tmp_path / 'x.json').exists()
 
 
-@pytest.mark.parametrize('read', [read_json, read_json_object, lambda path: list(iter_json_array(path))])
+@pytest.mark.parametrize('read', [read_json, read_json_object, read_text])
 def test_a_file_that_is_no_text(write, tmp_path, read):
     path = write(b'{"a": "\xff"}')
     assert told(lambda: read(path)).startswith(f'{path}: not UTF-8 text')
@@ -75,12 +76,12 @@ def test_lines():
 
 
 @pytest.mark.parametrize('text', ['[]', ' [ ]\n', '[1, {"a": [2]}, "]"]', '\n[1\n,\n[ ] ]  '])
-def test_array_is_read_as_json_does(write, text):
-    assert list(iter_json_array(write(text))) == json.loads(text)
+def test_array_is_read_as_json_does(text):
+    assert list(iter_json_array(text, 'x')) == json.loads(text)
 
 
-def test_array_is_read_value_by_value(write):
-    values = iter_json_array(write('[1, 2, }'))
+def test_array_is_read_value_by_value():
+    values = iter_json_array('[1, 2, }', 'x')
     assert (next(values), next(values)) == (1, 2)
     with pytest.raises(ValueError, match='broken JSON in record 2'):
         next(values)
@@ -98,6 +99,42 @@ def test_array_is_read_value_by_value(write):
         ('', "1: '' before record 0, where a JSON array has '['"),
     ],
 )
-def test_faults_of_an_array(write, text, message):
-    path = write(text)
-    assert told(lambda: list(iter_json_array(path))) == f'{path}:{message}'
+def test_faults_of_an_array(text, message):
+    assert told(lambda: list(iter_json_array(text, 'x.json'))) == f'x.json:{message}'
+
+
+DEEP = '[' * 101 + ']' * 101
+LONG = '9' * 5000
+TWICE = '{"a": "{\\"b", "b": {"c": 1, "\\u0063": 2}}'
+
+
+@pytest.mark.parametrize(
+    ('value', 'column', 'what'),
+    [
+        (TWICE, 29, "the key 'c' stands twice in one object"),
+        (DEEP, 101, 'nested more than 100 levels deep'),
+        ('{"a":' * 5000, 5 * 100 + 1, 'nested more than 100 levels deep'),
+        (f'[1, {LONG}]', 5, 'an integer of 5000 digits'),
+        (f'-{LONG}', 2, 'an integer of 5000 digits'),
+    ],
+)
+def test_what_grammar_allows_and_nobody_can_use(value, column, what):
+    """Silently the last key, a RecursionError, a ValueError without a place: all faults like others."""
+    assert told(lambda: parse_json(f'\n{value}', 'x')) == f'x:2: broken JSON at column {column}: {what}'
+    ((line, fault),) = iter_json_lines(f'\n{value}')
+    assert (line, str(fault)) == (2, f'broken JSON at column {column}: {what}')
+
+
+def test_an_array_goes_on_behind_a_value_whose_end_is_known():
+    text = f'[1,\n {TWICE}, {DEEP}, 2]'
+    first, twice, deep, last = iter_json_array(text, 'x')
+    assert (first, last) == (1, 2)
+    assert str(twice) == "x:2: broken JSON in record 1 at column 30: the key 'c' stands twice in one object"
+    assert str(deep).startswith('x:2: broken JSON in record 2 at column ') and str(deep).endswith('100 levels deep')
+    assert told(lambda: list(iter_json_array(f'[1, {LONG}, 2]', 'x'))).startswith('x:1: broken JSON in record 1 at col')
+
+
+def test_nesting_that_is_none():
+    """A hundred levels are allowed, and any number of brackets beside each other or in strings."""
+    for text in (DEEP[1:-1], json.dumps([[]] * 1000), json.dumps({'a': '[{' * 1000})):
+        assert parse_json(text, 'x') == json.loads(text)

@@ -133,6 +133,29 @@ def test_boxes_that_training_cuts_are_listed_and_no_fault(write, pictures, capsy
     assert 'cut there, no fault: 1\n  and 1 more' in capsys.readouterr().out
 
 
+def test_what_json_can_write_and_nothing_can_use(write, pictures, capsys):
+    """Such records once were good for the checker, and stopped training without a word of which they were."""
+    swap = json.dumps(record(**SWAP))
+    records = [
+        json.dumps(record(image='DGM4/a.jpg\0')),
+        json.dumps(record(image='DGM4/\ud800.jpg')),
+        json.dumps(record(text='a \udfff')),
+        swap.replace('20', 'NaN'),
+        swap.replace('20', 'Infinity'),
+        swap.replace('20', '1' + '0' * 400),
+        swap.replace('"id": 1', '"text": "x"'),
+        json.dumps(record()),
+    ]
+    path = write(f'[{", ".join(records)}]')
+    assert check(path, '--image-root', str(pictures), '--workers', '1') == 1
+    out = capsys.readouterr().out
+    assert '8 records, 7 bad' in out
+    assert "bad field: 3\n  record 0, field 'image': 'DGM4/a.jpg\\x00' holds NUL at letter 10" in out
+    assert "bad box: 3\n  record 3, field 'fake_image_box': [0, 0, nan, 10] must hold finite numbers" in out
+    assert f'not an object: 1\n  record 6, {path}:1: broken JSON in record 6 at column' in out
+    assert "the key 'text' stands twice" in out
+
+
 def test_good_pictures(write, pictures):
     assert check(write(GOOD), '--image-root', str(pictures), '--workers', '1') == 0
 

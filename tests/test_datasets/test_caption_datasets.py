@@ -61,6 +61,15 @@ def test_pairs_of_one_image_share_its_number(pairs):
     assert all(dataset[i]['targets']['image_ids'] == ids[i] for i in range(4))
 
 
+def test_records_that_are_no_text_are_skipped_on_request(pairs):
+    bad = [{'image': 'a\0.png', 'caption': 'a dog'}, {'image': 'a.png', 'caption': 'a \ud83d dog'}]
+    with pytest.raises(ValueError, match=r"ann\.json, record 1, path: 'a\\x00\.png' holds NUL at letter 1"):
+        pairs([RECORDS[1], *bad]).full_init()
+    dataset, lines = log_of(lambda: pairs([RECORDS[1], *bad, RECORDS[2]], skip_bad_pictures=True))
+    assert [dataset.get_data_info(i)['row'] for i in range(len(dataset))] == [0, 3]
+    assert any('skipped 2 unusable records, the first is' in line and 'record 1, path' in line for line in lines)
+
+
 def test_a_part_of_the_pairs(pairs):
     assert len(pairs(indices=2)) == 2
     assert pairs(indices=[3, 0]).get_data_info(0)['captions'] == ['dogs']

@@ -1,5 +1,7 @@
 """DGM4Dataset: labels, settings, what it does with bad records, and memory."""
 
+import functools
+import json
 import logging
 import pickle
 
@@ -147,6 +149,21 @@ def test_bad_records_are_skipped_and_counted_on_request(build, record):
     (line,) = [line for line in lines if 'skipped' in line]
     assert 'skipped 3 unusable records' in line
     assert "{'unknown class': 2, 'class and box disagree': 1}" in line
+
+
+def test_entries_that_are_no_record_are_skipped_too(build, record, tmp_path):
+    """A line that is cut off, a key twice, and what JSON can write and nothing can use."""
+    build([record()])
+    lines = [json.dumps(r) for r in (record(), record(text='a\0'), record(fake_cls='face_swap'), record(id=7))]
+    lines[2] = lines[2].replace('[]', '[0, 0, NaN, 9]', 1)
+    (tmp_path / 'ann.jsonl').write_text('\n'.join([lines[0], lines[0][:-9], '{"text": 1, "text": 2}', *lines[1:]]))
+    make = functools.partial(DGM4Dataset, 'ann.jsonl', data_root=str(tmp_path), pipeline=[])
+    with pytest.raises(ValueError, match=r'ann\.jsonl:2: broken JSON at column'):
+        make()
+    dataset, lines = log_of(lambda: make(on_bad_record='skip'))
+    assert [dataset.get_data_info(i)['index'] for i in range(len(dataset))] == [0, 5]
+    (line,) = [line for line in lines if 'skipped' in line]
+    assert "skipped 4 unusable records: {'not an object': 2, 'bad field': 1, 'bad box': 1}" in line
 
 
 def test_nothing_usable_is_an_error(build, record):

@@ -57,7 +57,14 @@ def test_sound(record, fields):
         (dict(fake_image_box=[1, 2, 3, '4'], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
         (dict(fake_image_box=[5, 2, 5, 4], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
         (dict(fake_image_box=[5, 4, 6, 2], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
-        (dict(fake_image_box=[1, 2, float('nan'), 4], fake_cls='face_swap'), 'degenerate box', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, float('nan'), 4], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, float('inf'), 4], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=[1, 2, 10**400, 4], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
+        (dict(fake_image_box=[1, True, 3, 4], fake_cls='face_swap'), 'bad box', 'fake_image_box'),
+        (dict(image='a\0.jpg'), 'bad field', 'image'),
+        (dict(image='\udc80.jpg'), 'bad field', 'image'),
+        (dict(text='a \0 b'), 'bad field', 'text'),
+        (dict(text='a \ud83d b'), 'bad field', 'text'),
         (dict(fake_image_box=[-1.5, 2, 3, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
         (dict(fake_image_box=[1, 2, 42, 4], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
         (dict(fake_image_box=[1, 2, 3, 31.5], fake_cls='face_swap'), 'box outside the image', 'fake_image_box'),
@@ -122,3 +129,27 @@ def test_the_tolerance_is_the_set_s(record):
 def test_message_says_what_would_be_right(record):
     (problem,) = record_problems(record(fake_cls='text_swap', fake_text_pos=[7]), FORMAT)
     assert problem.message == '[7] must lie in 0..2: 3 words'
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        dict(text=['x' * 5000]),
+        dict(image=7 * ['x' * 5000]),
+        dict(fake_cls='x' * 5000),
+        dict(fake_cls='face_swap', fake_image_box=['x' * 5000]),
+        dict(fake_image_box='x\n' * 5000),
+        dict(fake_cls='text_swap', fake_text_pos=[9] * 5000),
+        dict(text='a \0\n' * 5000),
+        {f'x{i}': 0 for i in range(5000)},
+    ],
+)
+def test_a_message_is_one_short_line(record, fields):
+    broken = record(**fields)
+    del broken['id']
+    if 'x1' in fields:
+        del broken['text']
+    problems = list(record_problems(broken, FORMAT))
+    assert problems
+    for problem in problems:
+        assert len(problem.message) < 400 and problem.message.isprintable()

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from PIL import Image
+from test_dgm4 import log_of
 from torch.utils.data import DataLoader
 
 from mmvlforge.datasets import WebCaptionDataset, vl_collate
@@ -122,14 +123,30 @@ def test_unusable_samples_are_left_out_and_counted(tmp_path, build, workers):
         4: dict(txt=b' ?'),
         6: dict(txt=None),
         7: dict(jpg=jpeg(0)[:90]),
+        8: dict(txt=b'a \xff'),
+        9: dict(txt=b'a \0'),
     }
     for shard in (0, 1):
-        samples = {f'{shard}{i:04d}': sample(10 * shard + i, **bad.get(i, {})) for i in range(10)}
+        samples = {f'{shard}{i:04d}': sample(12 * shard + i, **bad.get(i, {})) for i in range(12)}
         write_shard(tmp_path / f'bad{shard}.tar', samples)
     dataset = build([str(tmp_path / 'bad{0,1}.tar')], epoch_size=10)
-    assert sorted(epoch_of(dataset, workers=workers)) == [0, 2, 5, 8, 9, 10, 12, 15, 18, 19]
+    assert sorted(epoch_of(dataset, workers=workers)) == [0, 2, 5, 10, 11, 12, 14, 17, 22, 23]
     tried, unusable = dataset.pictures.get()
-    assert tried - unusable == 10 and 5 <= unusable <= 10  # bad ones may follow the last good one
+    assert tried - unusable == 10 and 7 <= unusable <= 14  # bad ones may follow the last good one
+
+
+def test_a_damaged_header_is_counted(tmp_path, build):
+    """Of ten samples one is lost, and the count says so; it once was all from the damage on, and nothing did."""
+    write_shard(tmp_path / 'x.tar', {f'{i:04d}': sample(i) for i in range(10)})
+    data = bytearray((tmp_path / 'x.tar').read_bytes())
+    data[data.index(b'0004.txt') + 2] ^= 1
+    (tmp_path / 'x.tar').write_bytes(data)
+    dataset = build(str(tmp_path / 'x.tar'), epoch_size=9, shuffle_buffer=1)
+    (found, lines) = log_of(lambda: epoch_of(dataset))
+    assert found == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert dataset.pictures.get() == (11, 2)  # the place, and the sample that has no caption now
+    assert any(f'{tmp_path / "x.tar"}, byte ' in line and 'behind 0004.jpg' in line for line in lines)
+    assert any("sample 0004: has ['jpg', 'json'], must have" in line for line in lines)
 
 
 def test_other_endings(tmp_path, build):

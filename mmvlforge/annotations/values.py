@@ -1,0 +1,32 @@
+"""What text and numbers of a record must be so that anything can be done with them."""
+
+import re
+from typing import Any
+
+__all__ = ['is_pixel', 'one_line', 'text_fault']
+
+_NO_TEXT = re.compile('[\x00\ud800-\udfff]')
+_LARGEST = 2**31  # a side of a picture, in any format
+
+
+def is_pixel(value: Any) -> bool:
+    """Whether a value is a number that can be a place in a picture: none of JSON's NaN, Infinity, 1e999 or 10**400."""
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST
+
+
+def one_line(text: str) -> str:
+    """A text of unknown origin as a message can hold it: line breaks and what nobody sees spelt out, the middle cut."""
+    text = text if len(text) <= 1000 else f'{text[:500]} ... {text[-400:]}'
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def text_fault(text: str) -> str:
+    """What makes a string one that no file name, tokenizer or UTF-8 file can hold, or ''.
+
+    JSON can write both: the character NUL, and one half of a surrogate pair without the other.
+    """
+    found = _NO_TEXT.search(text)
+    if not found:
+        return ''
+    what = 'NUL' if found[0] == '\0' else f'{found[0]!a}, half of a surrogate pair,'
+    return f'{text!a:.80} holds {what} at letter {found.start()}'
