@@ -15,8 +15,8 @@ from mmvlforge.registry import DATASETS
 class CaptionDataset(SeededDataset):
     """Training pairs: one item for each caption of each picture.
 
-    Captions without a word in them, which web sets have, are left out, and the log says how many. A pair costs its
-    text and some 30 bytes of memory, shared by all workers.
+    Captions without a word in them, which web sets have, and pictures without a caption are left out, and the log says
+    how many. A pair costs its text and some 30 bytes of memory, shared by all workers.
 
     Args:
         ann_file: Annotation file, relative to ``data_root``.
@@ -41,20 +41,22 @@ class CaptionDataset(SeededDataset):
         return pairs
 
     def _pairs(self) -> Iterator[tuple]:
-        empty = 0
+        empty = alone = 0
         for record in read_captions(self.ann_file, **self.reader):
             if len(record.images) != 1:
                 raise ValueError(
                     f'{self.ann_file}, record {record.row}: {len(record.images)} pictures, a training pair has one'
                 )
+            alone += not record.captions
             for caption in record.captions:
                 if clean_caption(caption, 1):
                     yield record.row, record.images[0], caption, record.box
                 else:
                     empty += 1
-        if empty:
-            message = f'{self.ann_file}: left out {empty} captions without a word'
-            print_log(message, logger='current', level=logging.WARNING)
+        for count, what in ((empty, 'captions without a word'), (alone, 'pictures without a caption')):
+            if count:
+                message = f'{self.ann_file}: left out {count} {what}'
+                print_log(message, logger='current', level=logging.WARNING)
 
     def get_data_info(self, idx: int) -> dict:
         """Pair ``idx``, before the pipeline."""
