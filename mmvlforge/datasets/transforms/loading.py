@@ -178,7 +178,7 @@ def rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray(_eight_bits(image))
     elif image.mode == 'P' and 'transparency' in image.info:
         image = image.convert('RGBA')  # by way of which Pillow does not warn
-    return image.convert('RGB')
+    return image if image.mode == 'RGB' else image.convert('RGB')  # which would copy
 
 
 def _eight_bits(image: Image.Image) -> np.ndarray:
