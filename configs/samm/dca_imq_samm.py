@@ -5,6 +5,7 @@ bash tools/dist_train.sh configs/samm/dca_imq_samm.py 8
 
 _base_ = '../dgm4/dca_imq.py'
 data_root = 'data/SAMM/'
+caption_cleaning = None  # punctuation stays in SAMM's captions
 classes = dict(
     orig=('real', 'real'),
     swap_manipulation=('face_swap', 'text_swap'),

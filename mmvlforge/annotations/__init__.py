@@ -2,7 +2,7 @@
 
 from mmvlforge.annotations.annotation_file import read_annotations
 from mmvlforge.annotations.caption_readers import READERS, CaptionRecord, read_captions
-from mmvlforge.annotations.caption_text import clean_caption, has_sides, swap_sides
+from mmvlforge.annotations.caption_text import CAPTION_CLEANERS, clean_caption, has_sides, swap_sides
 from mmvlforge.annotations.dgm4_record import (
     IMAGE_TYPES,
     TEXT_TYPES,
@@ -16,6 +16,7 @@ from mmvlforge.annotations.dgm4_record import (
 from mmvlforge.annotations.packed_records import PackedRecords
 
 __all__ = [
+    'CAPTION_CLEANERS',
     'IMAGE_TYPES',
     'READERS',
     'TEXT_TYPES',

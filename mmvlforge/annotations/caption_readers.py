@@ -20,7 +20,7 @@ class CaptionRecord(NamedTuple):
     Attributes:
         row: Where in the file: a number from 0, or a name.
         images: Paths of the pictures, relative to the picture folder.
-        captions: The captions as written, one at least; web sets have empty ones.
+        captions: The captions as written; web sets have empty ones, and a picture to be found may have none.
         box: Part of the picture that is meant, ``(x, y, width, height)`` in pixels of the stored picture, or None.
         extras: What the set's metric needs, by name.
     """
@@ -170,10 +170,14 @@ def read_karpathy(path: str, split: str) -> Iterator[CaptionRecord]:
 
 
 def read_albef(path: str) -> Iterator[CaptionRecord]:
-    """ALBEF's JSON arrays: ``{image, caption}`` with one caption or a list, and ``bbox`` ``[x, y, w, h]`` to crop."""
+    """ALBEF's JSON arrays: ``{image, caption}`` with one caption or a list, and ``bbox`` ``[x, y, w, h]`` to crop.
+
+    An empty list is a picture without captions, to be encoded and found.
+    """
     for record in _array(path):
         box = record.box('bbox') if record.fields.get('bbox') is not None else None
-        yield CaptionRecord(record.row, (record.text('image'),), record.captions('caption'), box)
+        captions = () if record.fields.get('caption') == [] else record.captions('caption')
+        yield CaptionRecord(record.row, (record.text('image'),), captions, box)
 
 
 def read_url_table(path: str, file_name: str, columns: Sequence[str] = ('caption', 'url')) -> Iterator[CaptionRecord]:

@@ -1,8 +1,9 @@
 """Captions as the retrieval systems read them."""
 
 import re
+import unicodedata
 
-__all__ = ['clean_caption', 'has_sides', 'swap_sides']
+__all__ = ['CAPTION_CLEANERS', 'clean_caption', 'clean_dgm4_word', 'has_sides', 'swap_sides']
 
 _REMOVED = re.compile(r'[,.\'!?"()*#:;~]')
 _SPACED = re.compile(r'[-/\s]+')
@@ -18,6 +19,25 @@ def clean_caption(text: str, max_words: int) -> str:
     """
     text = _SPACED.sub(' ', _REMOVED.sub('', text.lower()))
     return ' '.join(text.split()[:max_words])
+
+
+def clean_dgm4_word(word: str) -> list[str]:
+    """What a word of a news caption would be in DGM⁴, whose captions hold ASCII letters, digits and spaces alone.
+
+    As there ("Blair s", "92story"), an apostrophe parts words and other punctuation is left out. Accents are left out
+    too, and so are letters of other scripts.
+
+    Examples:
+        >>> clean_dgm4_word("Blair's"), clean_dgm4_word('92-story,'), clean_dgm4_word('José'), clean_dgm4_word('–')
+        (['Blair', 's'], ['92story'], ['Jose'], [])
+    """
+    letters = unicodedata.normalize('NFKD', _APOSTROPHES.sub(' ', word))
+    return _NOT_DGM4.sub('', letters).split()
+
+
+_APOSTROPHES = re.compile("['`´‘’]")
+_NOT_DGM4 = re.compile('[^A-Za-z0-9 ]')
+CAPTION_CLEANERS = dict(dgm4=clean_dgm4_word)
 
 
 def has_sides(text: str) -> bool:

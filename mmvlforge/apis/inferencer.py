@@ -1,7 +1,7 @@
 """What the inferencers share: loading, batches, precision, progress, and inputs that cannot be used."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +20,11 @@ from mmvlforge.config_files import told_of_config
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
 from mmvlforge.datasets.transforms import LoadImage, LoadImageGroup
+from mmvlforge.datasets.transforms.loading import MAX_PIXELS
 from mmvlforge.registry import DATASETS
+from mmvlforge.visualization.drawing import NO_GLYPH, name_letters, undrawable
 
-__all__ = ['ForgeInferencer', 'Item', 'upright_pipeline']
+__all__ = ['ForgeInferencer', 'Item', 'pixel_limit', 'upright_pipeline']
 
 
 class Item(NamedTuple):
@@ -32,10 +34,12 @@ class Item(NamedTuple):
         query: What was asked.
         picture: Its picture, None of a caption alone.
         packed: What the pipeline returned: ``inputs``, ``targets`` and ``data_samples``.
-        words: Words of the caption as the tokenizer got it.
+        words: Words of the caption: as the user wrote them, or for retrieval cleaned.
         word_ids: Word of each token that is not special.
-        unknown: Words, by number, of which the tokenizer does not know a part.
-        unread_words: How many words of the caption lie beyond the limit.
+        unknown: Words, by number, of which the tokenizer does not know a part, or reads nothing.
+        unread_words: How many words of the caption lie beyond the limit, the one read in part among them.
+        part_read: Number of the word of which the limit left a part.
+        left_out: Letters that were left out of the caption, so that it is like those of the training set.
     """
 
     query: Query
@@ -45,6 +49,8 @@ class Item(NamedTuple):
     word_ids: list[int]
     unknown: set[int]
     unread_words: int
+    part_read: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class ForgeInferencer(BaseInferencer):
@@ -59,6 +65,7 @@ class ForgeInferencer(BaseInferencer):
         bf16: Run in bfloat16 (autocast).
         cfg_options: Settings over the config.
         show_progress: Show a bar on standard error where it is a terminal and there is more than one batch.
+        max_pixels: A picture of more pixels is refused before it is decoded; by default as in the test pipeline.
 
     Raises:
         ValueError: The model cannot be loaded (see :func:`mmvlforge.apis.loading.load_trained`), or is of another kind.
@@ -75,6 +82,7 @@ class ForgeInferencer(BaseInferencer):
         bf16: bool = False,
         cfg_options: dict | None = None,
         show_progress: bool = True,
+        max_pixels: int | None = None,
     ) -> None:
         self.trained = load_trained(model, weights, cfg_options, device)
         self.bf16 = bf16
@@ -84,6 +92,7 @@ class ForgeInferencer(BaseInferencer):
         # Class names, tokenizer and pipeline are the test set's; its files are not read.
         with told_of_config(self.trained.config):
             self.dataset: BaseDataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
+        self.max_pixels = max_pixels or pixel_limit(self.dataset)
         self.check_kind()
         tokenizer = pipeline_tokenizer(self.dataset)
         if tokenizer is None:
@@ -134,6 +143,9 @@ class ForgeInferencer(BaseInferencer):
             predictions.append(sample if return_datasamples else result)
             if draw:
                 pictures.append(self.draw(item, sample) if item else None)
+                gone = undrawable(item.query.caption or '') if item else []
+                if gone:
+                    result['warnings'].append(f'drawn as {NO_GLYPH}, for want of a face: {name_letters(gone)}')
         return dict(predictions=predictions, visualization=pictures)
 
     def stream(self, inputs: Any, batch_size: int = 16, on_error: str = 'report') -> Iterator[dict]:
@@ -196,21 +208,48 @@ class ForgeInferencer(BaseInferencer):
         """Answers to a collated batch of items."""
         return self.model.test_step(batch)
 
-    def pack(self, query: Query, fields: dict, picture: Picture | None) -> Item:
+    def pack(self, query: Query, fields: dict, picture: Picture | None, owners: Sequence[int] | None = None) -> Item:
         """Run the pipeline.
 
         Args:
             query: What is asked.
-            fields: The data set's fields of it.
+            fields: The data set's fields of it: a ``text``, or ``captions``, a list of at most one.
             picture: Its picture; None without one.
+            owners: The user's word that each word of the text was made of, and the number of the user's words. None
+                where the text has them as they are, or the first of them.
         """
         fields = self.pipeline(dict(fields, picture=picture))
-        names = ('text', 'input_ids', 'word_ids') if 'text' in fields else ('captions', 'input_ids', 'word_ids')
-        text, ids, words = (fields[name] if 'text' in fields else fields[name][0] for name in names)
-        unknown = {word for word, id in zip(words, ids) if word is not None and id == self.tokenizer.unk_token_id}
-        word_ids = [word for word in words if word is not None]
-        unread = len(self.split(query.caption)) - len(set(word_ids)) if query.caption is not None else 0
-        return Item(query, picture, self.pack_transform(fields), text.split(), word_ids, unknown, unread)
+        if query.caption is None:
+            return Item(query, picture, self.pack_transform(fields), [], [], set(), 0)
+        single, words = 'text' in fields, self.split(query.caption)
+        text, ids, fed_ids = (
+            (fields[name] if single else fields[name][0])
+            for name in ('text' if single else 'captions', 'input_ids', 'word_ids')
+        )
+        fed = text.split()
+        owners = range(len(fed) + 1) if owners is None else owners
+        token_words = [None if word is None else owners[word] for word in fed_ids]
+        if single:
+            fields.update(text=query.caption, word_ids=token_words)
+        word_ids = [word for word in token_words if word is not None]
+        end = owners[self._num_whole(fed, len(word_ids))]  # from here on not read, or not wholly
+        unknown = {word for word, id in zip(token_words, ids) if id == self.tokenizer.unk_token_id and word is not None}
+        unknown |= {word for word in set(range(end)).difference(word_ids) if any(map(str.isalnum, words[word]))}
+        return Item(
+            query,
+            picture,
+            self.pack_transform(fields),
+            words,
+            word_ids,
+            unknown,
+            unread_words=len(words) - end,
+            part_read=end if end in word_ids else None,
+        )
+
+    def _num_whole(self, words: list[str], num_tokens: int) -> int:
+        """How many words are read whole, where the limit leaves a number of tokens of them."""
+        uncut = self.tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False).word_ids()
+        return uncut[num_tokens] if num_tokens < len(uncut) else len(words)
 
     def split(self, caption: str) -> list[str]:
         """The words of a caption, before any limit."""
@@ -226,14 +265,21 @@ class ForgeInferencer(BaseInferencer):
             caption=query.caption,
         )
 
-    def word_warnings(self, item: Item) -> list[str]:
-        """What is to be said about words that the model could not read."""
+    def input_warnings(self, item: Item) -> list[str]:
+        """What is to be said about what the model could not read of a query."""
         told = []
+        if item.picture and item.picture.has_more:
+            told.append('the file holds several pictures or pages: the first was read')
         if item.unread_words:
-            told.append(f'{item.unread_words} words lie beyond the limit and were not read')
+            part = '' if item.part_read is None else f' (a part of {item.words[item.part_read]:.40} was)'
+            told.append(f'{item.unread_words} words lie beyond the limit and were not read{part}')
+        if item.left_out:
+            letters = ' '.join(item.left_out[:20]) + (' ...' if len(item.left_out) > 20 else '')
+            told.append(f'read without letters and signs that no caption in training had: {letters}')
         if item.unknown:
-            words = dict.fromkeys(f'{item.words[word]:.40}' for word in sorted(item.unknown))
-            told.append(f'not in the vocabulary: {" ".join(words)}')
+            words = list(dict.fromkeys(f'{item.words[word]:.40}' for word in sorted(item.unknown)))
+            more = f' and {len(words) - 20} more' if len(words) > 20 else ''
+            told.append(f'not in the vocabulary: {" ".join(words[:20])}{more}')
         return [*told, *self.trained.cfg.get('model_warnings', ())]
 
     @abstractmethod
@@ -255,6 +301,12 @@ class ForgeInferencer(BaseInferencer):
     def postprocess(self, preds: Any, visualization: list, return_datasample: bool = False, **kwargs) -> dict:
         """Put answers and pictures together; MMEngine's hook."""
         return dict(predictions=preds, visualization=visualization)
+
+
+def pixel_limit(dataset: BaseDataset) -> int:
+    """The most pixels of a picture that a data set's pipeline decodes."""
+    loaders = (step for step in dataset.pipeline.transforms if isinstance(step, (LoadImage, LoadImageGroup)))
+    return next((loader.max_pixels for loader in loaders), MAX_PIXELS)
 
 
 def upright_pipeline(dataset: BaseDataset) -> tuple[Callable[[dict], dict], Callable[[dict], dict]]:

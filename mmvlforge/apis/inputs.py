@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,12 +13,23 @@ from PIL import Image, ImageOps
 
 from mmvlforge.annotations.json_files import parse_json
 from mmvlforge.annotations.values import text_fault
-from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image, rgb
+from mmvlforge.datasets.transforms.loading import (
+    MAX_PIXELS,
+    UnusableImageError,
+    check_size,
+    decode_image,
+    open_image,
+    read_image,
+    rgb,
+)
 
 __all__ = ['IMAGE_SUFFIXES', 'ImageSource', 'Picture', 'Query', 'read_queries']
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
-_ORIENTATION = 274  # tag of EXIF
+# Pictures that Pillow may lack a decoder for are among them: they are refused by name, and not passed over.
+IMAGE_SUFFIXES = (
+    *('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff'),
+    *('.avif', '.heic', '.heif', '.jp2', '.jxl'),
+)
 
 ImageSource = str | Path | np.ndarray | Image.Image
 
@@ -141,16 +151,19 @@ class Picture:
 
     Args:
         source: File, RGB array uint8 ``(H, W, 3)`` or PIL picture.
+        max_pixels: A file or PIL picture of more pixels is refused before it is decoded.
 
     Raises:
-        UnusableImageError: The file is missing.
+        UnusableImageError: The file is missing, or the PIL picture cannot be read.
         ValueError: An array of another form.
     """
 
-    def __init__(self, source: ImageSource) -> None:
+    def __init__(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> None:
         self.name = str(source) if isinstance(source, (str, Path)) else 'picture'
+        self.max_pixels = max_pixels
         self._array: np.ndarray | None = None
         if isinstance(source, Image.Image):
+            check_size(source.size, 'the picture', max_pixels)
             try:
                 self._array = np.asarray(rgb(ImageOps.exif_transpose(source)))
             except Exception as error:  # Pillow reads it now
@@ -180,37 +193,25 @@ class Picture:
             The picture, BGR uint8 ``(H, W, 3)``, and height and width of the whole picture, upright.
 
         Raises:
-            UnusableImageError: The bytes are no whole picture.
+            UnusableImageError: The bytes are no whole picture, or one of too many pixels.
         """
         if self._array is not None:
             return cv2.cvtColor(self._array, cv2.COLOR_RGB2BGR), self._array.shape[:2]
-        img, (width, height) = decode_image(self.data, self.name, target_size)
-        orientation = self._orientation()
-        if orientation >= 5:
-            width, height = height, width
-        return _upright(img, orientation), (height, width)
+        img, (width, height) = decode_image(self.data, self.name, target_size, 'seen', self.max_pixels)
+        return img, (height, width)
 
-    def _orientation(self) -> int:
-        try:
-            with Image.open(io.BytesIO(self.data)) as image:
-                return image.getexif().get(_ORIENTATION, 1)
-        except Exception:  # a picture that was decoded, with EXIF that is broken: shown as it is stored
-            return 1
+    @property
+    def has_more(self) -> bool:
+        """Whether the file holds further pictures or pages, of which only the first is read."""
+        if self._array is not None:
+            return False
+        with open_image(self.data, self.name, self.max_pixels) as image:
+            # A telephone's MPO is one photograph; what follows in the file belongs to it.
+            return image.format != 'MPO' and bool(getattr(image, 'is_animated', False))
 
     def rgb(self) -> np.ndarray:
         """The whole picture, RGB uint8 ``(H, W, 3)``."""
         return cv2.cvtColor(self.load()[0], cv2.COLOR_BGR2RGB)
-
-
-def _upright(img: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn a stored picture as EXIF's orientation, 1 to 8, says."""
-    if orientation in (5, 6, 7, 8):
-        img = img.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        img = img[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        img = img[::-1]
-    return np.ascontiguousarray(img)
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:

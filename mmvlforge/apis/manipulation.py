@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mmvlforge.annotations import CAPTION_CLEANERS
 from mmvlforge.apis.inferencer import ForgeInferencer, Item
 from mmvlforge.apis.inputs import Picture, Query
 from mmvlforge.datasets.transforms import LoadImage
@@ -21,6 +22,9 @@ class ManipulationInferencer(ForgeInferencer):
     A score is what the model learnt from its training set; on pictures and captions of another kind it can be wrong
     with confidence. A picture or a caption alone is read where the model can do with it: an empty caption, or a plain
     grey picture, stands for the other, and what then has no meaning is None and named in ``warnings``.
+
+    Where the config says ``caption_cleaning``, a key of ``mmvlforge.annotations.CAPTION_CLEANERS``, the model reads the
+    words of a caption as the training set has such words; what that leaves out is named in ``warnings``.
 
     A result is a dict of the form ``mmvlforge.check/1``: ``verdict``, ``fake_score`` (P(fake)), ``types`` (probability
     of each manipulation), ``box`` (xyxy pixels of the picture as a person sees it, or None), ``words`` with
@@ -46,6 +50,13 @@ class ManipulationInferencer(ForgeInferencer):
                 'as a set of manipulation detection does'
             )
         self.image_types, self.text_types = list(meta['image_types'])[1:], list(meta['text_types'])[1:]
+        cleaning = self.trained.cfg.get('caption_cleaning')
+        if cleaning is not None and cleaning not in CAPTION_CLEANERS:
+            raise ValueError(
+                f'{self.trained.config}: caption_cleaning is {cleaning!r}, must be None or one of '
+                f'{sorted(CAPTION_CLEANERS)}'
+            )
+        self.clean_word = CAPTION_CLEANERS[cleaning] if cleaning else lambda word: [word]
         transforms = self.dataset.pipeline.transforms
         self.reads_pictures = any(isinstance(transform, LoadImage) for transform in transforms)
 
@@ -56,23 +67,31 @@ class ManipulationInferencer(ForgeInferencer):
         elif query.image is None:
             picture, shown = None, Picture(np.full((64, 64, 3), 128, np.uint8))
         else:
-            picture = shown = Picture(query.image)
+            picture = shown = Picture(query.image, self.max_pixels)
         unknown = dict(fake_cls='', image_type=0, text_type=0, box=None, fake_words=None)
-        fields = dict(index=0, img_path=query.image_name or '', text=query.caption or '', **unknown)
-        return self.pack(query, fields, shown)._replace(picture=picture)
+        words = self.split(query.caption or '')
+        pieces = [self.clean_word(word) for word in words]
+        owners = [*(number for number, parts in enumerate(pieces) for _ in parts), len(words)]
+        text = ' '.join(piece for parts in pieces for piece in parts)
+        fields = dict(index=0, img_path=query.image_name or '', text=text, **unknown)
+        left_out = (c for word, parts in zip(words, pieces) for c in word if c not in ''.join(parts))
+        item = self.pack(query, fields, shown, owners)
+        return item._replace(picture=picture, left_out=tuple(dict.fromkeys(left_out)))
 
     def result(self, item: Item, sample: VLDataSample) -> dict:
         """The answer in plain values."""
         query = item.query
         names = [*self.image_types, *self.text_types]
         probabilities = dict(zip(names, sample.pred_type_scores.float().sigmoid().tolist()))
-        sees, reads = query.image is not None and self.reads_pictures, query.caption is not None
+        sees = query.image is not None and self.reads_pictures
+        reads = any(word not in item.unknown for word in item.word_ids)
         not_judged = [*([] if sees else [*self.image_types, 'place']), *([] if reads else [*self.text_types, 'words'])]
         whole = reads and (sees or not self.reads_pictures)
         warnings = ['not calibrated: scores are raw']
         if not_judged:
             no_picture = 'no picture' if self.reads_pictures else 'a model that reads no pictures'
-            why = [*([] if reads else ['no caption']), *([] if sees else [no_picture])]
+            no_caption = 'no caption' if query.caption is None else 'no word of the caption that the model knows'
+            why = [*([] if reads else [no_caption]), *([] if sees else [no_picture])]
             what = [*([] if whole else ['verdict']), *(name.replace('_', ' ') for name in not_judged)]
             warnings.append(f'{" and ".join(why)}: not judged are {", ".join(what)}')
         return dict(
@@ -88,7 +107,7 @@ class ManipulationInferencer(ForgeInferencer):
             unread_words=item.unread_words,
             stability=None,
             provenance=None,
-            warnings=[*warnings, *self.word_warnings(item)],
+            warnings=[*warnings, *self.input_warnings(item)],
             model=self.trained.describe(),
         )
 
@@ -103,13 +122,14 @@ class ManipulationInferencer(ForgeInferencer):
 
     @staticmethod
     def _words(item: Item, sample: VLDataSample) -> list[dict]:
-        """Each word with the largest score of its tokens; None beyond the limit of tokens."""
+        """Each word with the largest score of its tokens; None for one that was not read, or in part only."""
         scores: dict[int, float] = {}
         marked = set()
         for word, score, fake in zip(item.word_ids, sample.pred_token_scores.tolist(), sample.pred_tokens.tolist()):
-            scores[word] = max(score, scores.get(word, 0.0))
-            if fake == 1:
-                marked.add(word)
+            if word != item.part_read:
+                scores[word] = max(score, scores.get(word, 0.0))
+                if fake == 1:
+                    marked.add(word)
         return [dict(word=word, fake_score=scores.get(i), marked=i in marked) for i, word in enumerate(item.words)]
 
     def draw(self, item: Item, sample: VLDataSample) -> np.ndarray:

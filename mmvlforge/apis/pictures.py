@@ -39,6 +39,11 @@ def spread(num: int, total: int) -> list[int]:
     return np.linspace(0, total - 1, min(num, total)).round().astype(int).tolist()
 
 
+def _check_captions(sample: VLDataSample) -> None:
+    if not sample.num_captions:
+        raise ValueError(f'sample {sample.index}, {sample.img_paths[0]}: has no caption to be drawn with')
+
+
 def _pair(inputs: VLInputs, row: int) -> VLInputs:
     """A picture and one of its captions."""
     return VLInputs(inputs.images, *(part[row : row + 1] for part in inputs[1:]))
@@ -91,12 +96,13 @@ def draw_proofread(trained: TrainedRetriever, num: int, path: str | None = None,
     for place in spread(num, len(trained.dataset)):
         inputs, samples = trained.prepare([trained.dataset[place]])
         trained.check_drawable(samples)
+        _check_captions(samples[0])
         edited = trained.model.edit_groups(inputs, samples, trained.model.proofread_seed or 0)
         row = int((edited != inputs.input_ids).any(dim=1).int().argmax())  # the first caption where none is edited
         kept = _pair(inputs, row)
         changed = kept._replace(input_ids=edited[row : row + 1])
         tokens = read_caption(trained, changed, path, trained.tokens(kept, 0))
-        drawn = draw_proofread_caption(load_picture(samples[0].img_paths[0]), tokens, threshold)
+        drawn = draw_proofread_caption(load_picture(samples[0].img_paths[0], 'seen'), tokens, threshold)
         caption = ' '.join(token.text for token in tokens)
         pictures.append(Drawn(_name(samples[0]), drawn, caption, count_outcomes(tokens, threshold)))
     return pictures
@@ -120,10 +126,11 @@ def draw_word_maps(
     """
     trained.need('proofread')
     inputs, samples = trained.prepare([item])
+    _check_captions(samples[0])
     one = _pair(inputs, 0)
     maps = word_patch_maps(trained.model, one, path, layer).cpu().numpy()
     words = trained.tokens(one, 0)
-    shown = load_picture(samples[0].img_paths[0]) if picture is None else picture
+    shown = load_picture(samples[0].img_paths[0], 'seen') if picture is None else picture
     drawn = draw_word_patch_maps(shown, words, maps)
     return Drawn(_name(samples[0]), drawn, ' '.join(words), samples[0].captions[0])
 
@@ -141,7 +148,7 @@ def draw_gallery(features: Features, num: int, topk: int = 5) -> dict[str, list[
     for query in spread(num, len(features.text)):
         scores = features.image @ features.text[query]
         answers = [
-            Answer(load_picture(features.paths[i]), float(scores[i]), i == features.owner[query])
+            Answer(load_picture(features.paths[i], 'seen'), float(scores[i]), i == features.owner[query])
             for i in (-scores).argsort(kind='stable')[:topk]
         ]
         caption = features.captions[query]
@@ -154,7 +161,7 @@ def draw_gallery(features: Features, num: int, topk: int = 5) -> dict[str, list[
             for i in (-scores).argsort(kind='stable')[:topk]
         ]
         path = features.paths[query]
-        drawn = draw_found_captions(load_picture(path), answers, int(i2t[query]) + 1)
+        drawn = draw_found_captions(load_picture(path, 'seen'), answers, int(i2t[query]) + 1)
         captions.append(Drawn(f'i2t_{query:06d}', drawn, Path(path).name, ''))
     return dict(found_pictures=pictures, found_captions=captions)
 

@@ -99,7 +99,11 @@ class ProofreadInferencer(PairInferencer):
         for place, word in enumerate(item.word_ids):
             places.setdefault(word, []).append(place)
         found = []
-        for word, own in places.items():
+        for word in sorted({*places, *item.unknown} - {item.part_read}):
+            own = places.get(word)
+            if own is None:  # of which no token is left
+                found.append(dict(word=item.words[word], known=False, wrong_score=None, marked=False, corrections=[]))
+                continue
             worst = max(own, key=lambda place: float(reading.wrong[place]))
             known, score = word not in item.unknown, float(reading.wrong[worst])
             found.append(
@@ -132,7 +136,7 @@ class ProofreadInferencer(PairInferencer):
             wrong_words=[word['word'] for word in words if word['marked']],
             unknown_words=[word['word'] for word in words if not word['known']],
             unread_words=item.unread_words,
-            warnings=self.word_warnings(item),
+            warnings=self.input_warnings(item),
             model=self.trained.describe(),
         )
 

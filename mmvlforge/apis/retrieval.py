@@ -8,7 +8,7 @@ import torch
 from mmengine.runner import Runner
 
 from mmvlforge.annotations import clean_caption
-from mmvlforge.apis.inferencer import ForgeInferencer, Item, upright_pipeline
+from mmvlforge.apis.inferencer import ForgeInferencer, Item, pixel_limit, upright_pipeline
 from mmvlforge.apis.inputs import Picture, Query, read_queries
 from mmvlforge.apis.loading import load_trained
 from mmvlforge.config_files import told_of_config
@@ -84,7 +84,8 @@ class TrainedRetriever:
         if not clean_caption(caption, 1):
             raise ValueError(f'caption {caption!r:.60}: has no word in it')
         run, pack = upright_pipeline(self.dataset)
-        return pack(run(dict(caption_item(0, 0, [image], [caption], None), picture=Picture(image))))
+        picture = Picture(image, pixel_limit(self.dataset))
+        return pack(run(dict(caption_item(0, 0, [image], [caption], None), picture=picture)))
 
     def tokens(self, inputs: VLInputs, row: int) -> list[str]:
         """Word tokens of a caption; '##' opens one that continues a word."""
@@ -136,11 +137,11 @@ class PairInferencer(ForgeInferencer):
 
     def prepare(self, query: Query) -> Item:
         """Make a query ready; see the base class."""
-        picture = None if query.image is None else Picture(query.image)
+        picture = None if query.image is None else Picture(query.image, self.max_pixels)
         if query.caption is not None and not self.split(query.caption):
             raise ValueError(f'caption {query.caption!r:.60}: has no word in it')
-        # Without a caption one is made up, to go the same way; nobody looks at what comes of it.
-        fields = caption_item(0, 0, [query.image_name or ''], [query.caption or 'picture'], None)
+        captions = [] if query.caption is None else [query.caption]
+        fields = caption_item(0, 0, [query.image_name or ''], captions, None)
         return self.pack(query, fields, picture)
 
 
@@ -216,7 +217,7 @@ class RetrievalInferencer(PairInferencer):
             text_embedding=None if text is None else text[0].tolist(),
             similarity=None if image is None or text is None else float(image[0] @ text[0]),
             unread_words=item.unread_words,
-            warnings=self.word_warnings(item),
+            warnings=self.input_warnings(item),
             model=self.trained.describe(),
         )
 

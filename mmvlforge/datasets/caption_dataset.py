@@ -15,9 +15,9 @@ from mmvlforge.registry import DATASETS
 class CaptionDataset(SeededDataset):
     """Training pairs: one item for each caption of each picture.
 
-    Captions without a word in them, which web sets have, are left out, and the log says how many; with
-    ``skip_bad_pictures`` also records with characters that are no text, or with a box that is no pixels. A pair costs
-    its text and some 30 bytes of memory, shared by all workers.
+    Captions without a word in them, which web sets have, and pictures without a caption are left out, and the log says
+    how many; with ``skip_bad_pictures`` also records with characters that are no text, or with a box that is no pixels.
+    A pair costs its text and some 30 bytes of memory, shared by all workers.
 
     Args:
         ann_file: Annotation file, relative to ``data_root``.
@@ -42,13 +42,14 @@ class CaptionDataset(SeededDataset):
         return pairs
 
     def _pairs(self) -> Iterator[tuple]:
-        empty = 0
+        empty = alone = 0
         broken: list[str] | None = [] if self.skip_bad_pictures else None
         for record in read_captions(self.ann_file, broken=broken, **self.reader):
             if len(record.images) != 1:
                 raise ValueError(
                     f'{self.ann_file}, record {record.row}: {len(record.images)} pictures, a training pair has one'
                 )
+            alone += not record.captions
             for caption in record.captions:
                 if clean_caption(caption, 1):
                     yield record.row, record.images[0], caption, record.box
@@ -57,9 +58,10 @@ class CaptionDataset(SeededDataset):
         if broken:
             message = f'{self.ann_file}: skipped {len(broken)} unusable records, the first is {broken[0]}'
             print_log(message, logger='current', level=logging.WARNING)
-        if empty:
-            message = f'{self.ann_file}: left out {empty} captions without a word'
-            print_log(message, logger='current', level=logging.WARNING)
+        for count, what in ((empty, 'captions without a word'), (alone, 'pictures without a caption')):
+            if count:
+                message = f'{self.ann_file}: left out {count} {what}'
+                print_log(message, logger='current', level=logging.WARNING)
 
     def get_data_info(self, idx: int) -> dict:
         """Pair ``idx``, before the pipeline."""

@@ -15,7 +15,7 @@ def stack(data: dict) -> dict:
 
     An item is one pair (``image`` ``(3, H, W)``, ``input_ids`` and ``word_mask`` one tensor each), or a group of F
     pictures and K captions (``image`` ``(F, 3, H, W)``, the others lists of K tensors). Groups are laid end to end.
-    Padding ids are 0; the text encoder puts in its own.
+    Padding ids are 0; the text encoder puts in its own. A batch of pictures alone has captions of shape ``(0, 0)``.
 
     Args:
         data: ``inputs`` and (for a data set with labels) ``targets`` as dicts of lists, ``data_samples`` a list.
@@ -26,16 +26,20 @@ def stack(data: dict) -> dict:
     """
     raw = data['inputs']
     captions = _flat(raw['input_ids'])
-    input_ids = pad_sequence(captions, batch_first=True)
+    input_ids = _pad(captions, torch.int64)
     lengths = torch.tensor([len(ids) for ids in captions])
     inputs = VLInputs(
         images=torch.cat([image.view(-1, *image.shape[-3:]) for image in raw['image']]) if 'image' in raw else None,
         input_ids=input_ids,
         attention_mask=torch.arange(input_ids.shape[1]) < lengths[:, None],
-        word_mask=pad_sequence(_flat(raw['word_mask']), batch_first=True),
+        word_mask=_pad(_flat(raw['word_mask']), torch.bool),
     )
     targets = None if data.get('targets') is None else _stack_targets(data['targets'])
     return dict(inputs=inputs, targets=targets, data_samples=data.get('data_samples'))
+
+
+def _pad(captions: list[Tensor], dtype: torch.dtype) -> Tensor:
+    return pad_sequence(captions, batch_first=True) if captions else torch.zeros(0, 0, dtype=dtype)
 
 
 def _flat(groups: Sequence[Tensor | list[Tensor]]) -> list[Tensor]:

@@ -10,7 +10,8 @@ from mmvlforge.registry import DATASETS
 class RetrievalDataset(SeededDataset):
     """Evaluation groups: an image with all its captions, two images and two captions, a video and its sentence, ...
 
-    Nothing is ever left out: an unusable picture or a caption without a word is an error.
+    Nothing is ever left out: an unusable picture or a caption without a word is an error. A picture without any caption
+    can be encoded, but recall does not score it.
 
     Args:
         ann_file: Annotation file (SugarCrepe: folder), relative to ``data_root``.

@@ -86,6 +86,8 @@ class DualEncoder(BaseModel):
     def encode_texts(self, inputs: VLInputs, momentum: bool = False) -> Tensor:
         """z^t of the captions ``(captions, D)``; arguments as in :meth:`extract_feat`."""
         net: Any = self.momentum if momentum else self  # with children of the same names
+        if not len(inputs.input_ids):  # pictures alone
+            return net.text_proj.weight.new_zeros(0, net.text_proj.out_features, dtype=torch.float32)
         return project_text(net, net.text_encoder(inputs))
 
     def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:

@@ -53,11 +53,13 @@ def examine(model: 'ViLEM', inputs: VLInputs, data_samples: list[VLDataSample], 
         seed: As in :func:`edit_groups`.
 
     Raises:
-        ValueError: A record has another number of pictures.
+        ValueError: A record has another number of pictures, or no caption.
     """
     for sample in data_samples:
         if sample.num_images != 1:
             raise ValueError(f'proofread_seed: sample {sample.index} has {sample.num_images} pictures, must be 1')
+        if not sample.num_captions:
+            raise ValueError(f'proofread_seed: sample {sample.index} has no caption to proofread; set it to None')
     edited = edit_groups(model.corruptor, inputs, data_samples, seed)
     counts = torch.tensor([sample.num_captions for sample in data_samples], device=edited.device)
     image = model.image_encoder(inputs)

@@ -26,11 +26,12 @@ class VLDataSample(BaseDataElement):
     """Labels and predictions of one item; everything stays on the CPU.
 
     Meta information (``sample.metainfo``) of an image-text pair under manipulation detection: ``index`` (row of the
-    annotation file), ``img_path``, ``ori_shape`` ``(height, width)`` of the stored image, ``img_shape``, ``flip``,
-    ``text``, ``word_ids`` (word index in ``text.split()`` of each sub-word token, special tokens left out),
-    ``fake_cls``, ``uncut_box`` (the box as annotated, where a part beyond the image was cut off).
-    Of a retrieval item, F pictures and K captions: ``index``, ``img_paths``, ``captions``, ``image_id``,
-    ``num_images`` (F), ``num_captions`` (K), and what the item's metric needs (``tag``, ``category``, ...).
+    annotation file), ``img_path``, ``ori_shape`` ``(height, width)`` of the whole picture, ``img_shape``, ``flip``,
+    ``orientation`` (``'stored'`` or ``'seen'``: the frame of picture and boxes), ``text``, ``word_ids`` (word index in
+    ``text.split()`` of each sub-word token, special tokens left out), ``fake_cls``, ``uncut_box`` (the box as
+    annotated, where a part beyond the image was cut off). Of a retrieval item, F pictures and K captions: ``index``,
+    ``img_paths``, ``captions``, ``image_id``, ``num_images`` (F), ``num_captions`` (K), and what the item's metric
+    needs (``tag``, ``category``, ...).
     """
 
     gt_fake: int = _field('gt_fake', int, '1 if either modality is manipulated.')

@@ -1,16 +1,23 @@
 """What all pictures share: colours, words in lines, stored pictures."""
 
 import functools
-import itertools
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
+from mmvlforge.datasets.transforms.loading import decode_image, read_image
+
 MARGIN = 12
+MAX_SIDE = 4096  # of a picture as it is drawn, in pixels
+MAX_LINES = 40  # of a text
+MAX_LETTERS = 200  # of a word
+NO_GLYPH = '□'
 TRUE_COLOR = (214, 32, 32)
 PRED_COLOR = (24, 90, 219)
 PRED_FILL = (190, 214, 255)
@@ -48,16 +55,60 @@ class Word(NamedTuple):
     bold: bool = False
 
 
+def _face(bold: bool) -> str:
+    # Pillow's built-in face has no accented letters; matplotlib, which MMEngine needs, brings one that has.
+    return str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'))
+
+
 @functools.cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The face of all pictures at a size in pixels."""
-    # Pillow's built-in face has no accented letters; matplotlib, which MMEngine needs, brings one that has.
-    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name)), size)
+    return ImageFont.truetype(_face(bold), size)
+
+
+@functools.cache
+def _letters(bold: bool) -> frozenset[int]:
+    return frozenset(FT2Font(_face(bold)).get_charmap())
+
+
+def undrawable(text: str, bold: bool = False) -> list[str]:
+    """Letters of a text that the face has no picture of, each once.
+
+    Examples:
+        >>> undrawable('a 犬 and a 犬')
+        ['犬']
+    """
+    known = _letters(bold)
+    # Signs that only join, shape or direct others take no place.
+    missing = (c for c in text if ord(c) not in known and not c.isspace() and unicodedata.category(c) not in _NO_PLACE)
+    return list(dict.fromkeys(missing))
+
+
+_NO_PLACE = ('Cc', 'Cf')
+
+
+def name_letters(letters: Sequence[str], most: int = 20) -> str:
+    """Letters as code points, the first of many.
+
+    Examples:
+        >>> name_letters(['犬', '猫'])
+        'U+72AC U+732B'
+    """
+    rest = len(letters) - most
+    return ' '.join(f'U+{ord(letter):04X}' for letter in letters[:most]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def drawable(text: str, bold: bool = False) -> str:
+    """A text with ``□`` for what cannot be drawn, cut after ``MAX_LETTERS`` letters."""
+    if len(text) > MAX_LETTERS:
+        text = text[: MAX_LETTERS - 1] + '…'
+    gone = set(undrawable(text, bold))
+    return ''.join(NO_GLYPH if c in gone else '' if unicodedata.category(c) in _NO_PLACE else c for c in text)
 
 
 def _break(word: Word, size: int, width: float) -> list[Word]:
     """Cut a word that is longer than a line into pieces that are not."""
+    word = word._replace(text=drawable(word.text, word.bold))
     face = font(size, word.bold)
     if face.getlength(word.text) <= width:
         return [word]
@@ -70,17 +121,28 @@ def _break(word: Word, size: int, width: float) -> list[Word]:
 
 
 def wrap(words: Sequence[Word], size: int, width: float) -> list[list[Word]]:
-    """Split words into lines of at most ``width`` pixels, at a font size in pixels."""
+    """Split words into lines of at most ``width`` pixels, at a font size in pixels.
+
+    The lines are at most ``MAX_LINES``, the last of them then says how many words are not drawn. Letters that the face
+    lacks are drawn as ``□``, and named on a line of their own.
+    """
     space = font(size).getlength(' ')
     lines: list[list[Word]] = [[]]
-    used = 0.0
-    for word in itertools.chain.from_iterable(_break(word, size, width) for word in words):
+    used, first = 0.0, 0  # of the last line: its length, and the number of its first word
+    pieces = ((number, piece) for number, word in enumerate(words) for piece in _break(word, size, width))
+    for number, word in pieces:
         length = font(size, word.bold).getlength(word.text)
         if lines[-1] and used + space + length > width:
+            if len(lines) == MAX_LINES:
+                lines[-1] = [Word(f'… {len(words) - first} more words', color=FAINT)]
+                break
             lines.append([])
-            used = 0.0
+            used, first = 0.0, number
         used += length + (space if lines[-1] else 0)
         lines[-1].append(word)
+    gone = list(dict.fromkeys(letter for word in words for letter in undrawable(word.text, word.bold)))
+    if gone:
+        lines.append([Word(f'{NO_GLYPH} {name_letters(gone, 5)}', color=FAINT)])
     return lines
 
 
@@ -108,14 +170,20 @@ def draw_line(canvas: ImageDraw.ImageDraw, x: float, y: float, words: Sequence[W
         canvas.rectangle((left, y + size * 1.24, right, y + size * 1.24 + max(2, size // 8)), fill=TRUE_COLOR)
 
 
-def load_picture(path: str) -> np.ndarray:
+def load_picture(path: str, orientation: str = 'stored') -> np.ndarray:
     """Read a stored picture, so that what is drawn never depends on what the network was fed.
 
+    Args:
+        path: The file.
+        orientation: ``'stored'`` ignores EXIF rotation, as annotated boxes do; ``'seen'`` applies it.
+
     Returns:
-        RGB, uint8 ``(height, width, 3)``. EXIF rotation is ignored, because boxes are in pixels of the stored image.
+        RGB, uint8 ``(height, width, 3)``.
+
+    Raises:
+        UnusableImageError: The file is missing or no picture.
     """
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert('RGB'))
+    return decode_image(read_image(path), path, orientation=orientation)[0][..., ::-1].copy()
 
 
 def framed_picture(image: np.ndarray, min_width: int) -> tuple[Image.Image, float]:
@@ -123,15 +191,15 @@ def framed_picture(image: np.ndarray, min_width: int) -> tuple[Image.Image, floa
 
     Args:
         image: RGB, uint8 ``(H, W, 3)``.
-        min_width: Smaller pictures are enlarged to this width in pixels.
+        min_width: Smaller pictures are enlarged to this width in pixels, and the panel is never narrower.
 
     Returns:
-        The panel, and how many times larger the picture is there.
+        The panel, and how many times larger the picture is there; less than 1 for one beyond ``MAX_SIDE``.
     """
     height, width = image.shape[:2]
-    scale = max(1.0, min_width / width)
-    size = (round(width * scale), round(height * scale))
-    panel = Image.new('RGB', (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN), 'white')
+    scale = min(max(1.0, min_width / width), MAX_SIDE / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    panel = Image.new('RGB', (max(size[0], min_width) + 2 * MARGIN, size[1] + 2 * MARGIN), 'white')
     panel.paste(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC), (MARGIN, MARGIN))
     return panel, scale
 

@@ -7,11 +7,12 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmvlforge.visualization.drawing import INK, font
+from mmvlforge.visualization.drawing import INK, drawable, font
 
 __all__ = ['draw_word_patch_maps']
 
 GAP = 8
+MAX_TILE_HEIGHT = 4  # in widths; a higher picture is squeezed
 
 
 def draw_word_patch_maps(
@@ -35,7 +36,7 @@ def draw_word_patch_maps(
     side = math.isqrt(maps.shape[1])
     if side**2 != maps.shape[1]:
         raise ValueError(f'{maps.shape[1]} patches do not fill a square')
-    size = (tile, max(1, round(tile * image.shape[0] / image.shape[1])))
+    size = (tile, min(max(1, round(tile * image.shape[0] / image.shape[1])), MAX_TILE_HEIGHT * tile))
     picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
     tiles = [(picture, '')] + [(_heated(picture, part.reshape(side, side)), word) for part, word in zip(maps, words)]
 
@@ -48,7 +49,7 @@ def draw_word_patch_maps(
     for i, (part, word) in enumerate(tiles):
         x, y = GAP + i % columns * step[0], GAP + i // columns * step[1]
         plate.paste(part, (x, y))
-        canvas.text((x + tile / 2, y + size[1] + 3), word, fill=INK, font=font(text), anchor='ma')
+        canvas.text((x + tile / 2, y + size[1] + 3), drawable(word), fill=INK, font=font(text), anchor='ma')
     return np.asarray(plate)
 
 

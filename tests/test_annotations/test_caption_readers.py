@@ -122,6 +122,11 @@ def test_flickr_karpathy_has_no_folder(read):
     assert read(FLICKR, 'karpathy', split='test') == []
 
 
+def test_a_picture_without_captions(read):
+    """To be encoded, or found."""
+    assert read([{'image': 'a.jpg', 'caption': []}], 'albef') == [CaptionRecord(0, ('a.jpg',), ())]
+
+
 def test_albef(read):
     pretraining = [
         {'image': 'vg/1.jpg', 'caption': 'the clock', 'bbox': [421, 57, 82, 139]},
@@ -280,7 +285,7 @@ def changed(record, **fields):
             'albef',
             "record 1, field 'image': 7 must",
         ),
-        ([{'image': 'a.jpg', 'caption': []}], 'albef', "record 0, field 'caption': [] must be a string or a list"),
+        ([{'image': 'a.jpg', 'caption': [3]}], 'albef', "record 0, field 'caption': [3] must be a string or a list"),
         ([{'image': 'a.jpg', 'caption': 'x', 'bbox': [1, 2, 3]}], 'albef', "field 'bbox': [1, 2, 3] must be four numb"),
         (
             [{'image': 'a.jpg', 'caption': 'x', 'bbox': [1, 2, 3, True]}],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmvlforge.annotations import clean_caption, has_sides, swap_sides
+from mmvlforge.annotations import CAPTION_CLEANERS, clean_caption, has_sides, swap_sides
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,24 @@ from mmvlforge.annotations import clean_caption, has_sides, swap_sides
 )
 def test_clean(text, clean):
     assert clean_caption(text, 30) == clean
+
+
+@pytest.mark.parametrize(
+    ('word', 'clean'),
+    [
+        ('Blair', ['Blair']),
+        ("Blair's", ['Blair', 's']),
+        ('Blair’s', ['Blair', 's']),
+        ('92-story,', ['92story']),
+        ('U.S.', ['US']),
+        ('José', ['Jose']),
+        ('–', []),
+        ('犬', []),
+        ("'tis", ['tis']),
+    ],
+)
+def test_words_as_dgm4_has_them(word, clean):
+    assert CAPTION_CLEANERS['dgm4'](word) == clean
 
 
 def test_words_are_cut():

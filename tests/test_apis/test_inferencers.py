@@ -137,7 +137,87 @@ def test_words_beyond_the_limit_are_counted(check, pairs):
     result = check((pairs[0][0], 'word ' * 200))['predictions'][0]
     read = [word for word in result['words'] if word['fake_score'] is not None]
     assert result['unread_words'] == 200 - len(read) > 100
-    assert f'{result["unread_words"]} words lie beyond the limit and were not read' in result['warnings']
+    told = f'{result["unread_words"]} words lie beyond the limit and were not read'
+    assert any(text.startswith(told) for text in result['warnings'])
+
+
+def test_a_word_read_in_part_counts_as_unread(check, pairs):
+    """50 tokens are 48 of words: 40 short ones, and a long one of which a part fits."""
+    short, long = 'the ' * 40, 'Qwxzkvqj' * 4
+    assert len(check.tokenizer(short.split(), is_split_into_words=True, add_special_tokens=False).input_ids) == 40
+    whole, cut, beyond = (
+        check((pairs[0][0], caption))['predictions'][0] for caption in (short, short + long, short + long + ' the the')
+    )
+    assert whole['unread_words'] == 0 and not any('beyond' in text for text in whole['warnings'])
+    assert (cut['unread_words'], beyond['unread_words']) == (1, 3)
+    assert f'1 words lie beyond the limit and were not read (a part of {long} was)' in cut['warnings']
+    for result in (cut, beyond):
+        assert [word['fake_score'] is None for word in result['words']][39:41] == [False, True]
+        assert not result['words'][40]['marked']
+
+
+def test_captions_are_read_as_those_of_the_training_set(check, pairs):
+    image = pairs[0][0]
+    written = check((image, "The man's dog, “José” – 92-story 犬!"))['predictions'][0]
+    clean = check((image, 'The man s dog Jose 92story'))['predictions'][0]
+    assert written['fake_score'] == pytest.approx(clean['fake_score'], abs=1e-5)
+    words = [word['word'] for word in written['words']]
+    assert words == ['The', "man's", 'dog,', '“José”', '–', '92-story', '犬!']
+    scores = [word['fake_score'] for word in written['words']]
+    expected = [word['fake_score'] for word in clean['words']]
+    assert scores[1] == pytest.approx(max(expected[1:3]), abs=1e-5) and scores[4] is scores[6] is None
+    assert scores[2:4] + scores[5:6] == pytest.approx(expected[3:], abs=1e-5)
+    assert "read without letters and signs that no caption in training had: ' , “ é ” – - 犬 !" in written['warnings']
+    assert 'not in the vocabulary: 犬!' in written['warnings']
+    assert not any('no caption in training' in text for text in clean['warnings'])
+
+
+def test_a_caption_of_which_nothing_is_read_gets_no_verdict(check, pairs):
+    result = check((pairs[0][0], '犬 と 猫'))['predictions'][0]
+    assert result['verdict'] is result['fake_score'] is result['types']['text_swap'] is None
+    assert result['unread_words'] == 0 and [word['fake_score'] for word in result['words']] == [None] * 3
+    assert any(
+        text.startswith('no word of the caption that the model knows: not judged') for text in result['warnings']
+    )
+
+
+def test_how_captions_are_cleaned_is_a_setting(detector, check, pairs):
+    image, caption = pairs[0][0], 'The man, a dog.'
+    raw = ManipulationInferencer(detector, cfg_options=dict(caption_cleaning=None))((image, caption))['predictions'][0]
+    assert not any('no caption in training' in text for text in raw['warnings'])
+    assert raw['fake_score'] != check((image, caption))['predictions'][0]['fake_score']
+    with pytest.raises(ValueError, match=r"caption_cleaning is 'dgm5', must be None or one of \['dgm4'\]"):
+        ManipulationInferencer(detector, cfg_options=dict(caption_cleaning='dgm5'))
+
+
+def test_letters_that_cannot_be_drawn_are_named(check, pairs):
+    caption = 'a 犬 and ไ'
+    told = 'drawn as □, for want of a face: U+72AC U+0E44'
+    answer = check((pairs[0][0], caption), draw=True)
+    assert told in answer['predictions'][0]['warnings']
+    assert told not in check((pairs[0][0], caption))['predictions'][0]['warnings']
+
+
+def test_long_captions_do_not_make_long_pictures(check, pairs):
+    for caption in ('x' * 20_000, 'word ' * 5000):
+        drawn = check((pairs[0][0], caption), draw=True)['visualization'][0]
+        assert drawn.shape[0] < 3000 and drawn.shape[1] < 1000
+
+
+def test_further_pictures_of_a_file_are_told_of(check, pairs, tmp_path):
+    first = Image.open(pairs[0][0]).convert('RGB')
+    first.save(tmp_path / 'moving.gif', save_all=True, append_images=[Image.new('RGB', first.size)])
+    result = check((tmp_path / 'moving.gif', 'a dog'))['predictions'][0]
+    assert 'the file holds several pictures or pages: the first was read' in result['warnings']
+    assert not any('several' in text for text in check((pairs[0][0], 'a dog'))['predictions'][0]['warnings'])
+
+
+def test_the_limit_of_pixels(detector, retriever, pairs):
+    for settings in (dict(max_pixels=100), {'cfg_options': {'test_dataloader.dataset.pipeline.1.max_pixels': 100}}):
+        with pytest.raises(ValueError, match='pixels, the limit is max_pixels=100'):
+            ManipulationInferencer(detector, **settings)(pairs[0])
+    with pytest.raises(ValueError, match='it has 60x40 pixels, the limit is max_pixels=100'):
+        RetrievalInferencer(retriever, max_pixels=100).encode_images(retriever / '0.png')
 
 
 def test_boxes_are_in_the_picture_as_a_person_sees_it(check, pairs, tmp_path):
@@ -278,3 +358,33 @@ def test_proofreading_needs_both_and_a_path_that_is_there(retriever):
         model(retriever / '1.png')
     with pytest.raises(ValueError, match='proofreading needs a picture too'):
         model(dict(caption='a car'))
+
+
+def test_a_set_of_pictures_without_captions_is_encoded(retriever, tmp_path):
+    """An index of pictures; recall on it is refused."""
+    from mmvlforge.apis.retrieval import TrainedRetriever
+    from mmvlforge.apis.running import test
+
+    files = [retriever / f'{i}.png' for i in range(6)]
+    (tmp_path / 'ann.json').write_text(json.dumps([dict(image=str(file), caption=[]) for file in files]))
+    settings = {
+        'test_dataloader.dataset.ann_file': str(tmp_path / 'ann.json'),
+        'test_dataloader.dataset.reader': dict(type='albef', _delete_=True),
+        'model.proofread_seed': None,
+    }
+    config, weights = str(retriever / 'tiny.py'), str(retriever / 'tiny.pth')
+    features = TrainedRetriever(config, weights, settings).features()
+    assert features.text.shape == (0, 16) and len(features.owner) == 0
+    np.testing.assert_allclose(features.image, RetrievalInferencer(retriever).encode_images(files), atol=1e-5)
+    settings['test_evaluator.metrics'] = [dict(type='ImageTextRecall')]
+    with pytest.raises(ValueError, match='sample 0 has no caption to proofread'):
+        test(config, weights, str(tmp_path), cfg_options={**settings, 'model.proofread_seed': 0})
+    with pytest.raises(ValueError, match=r'sample 0 has no caption \(6 such samples\): recall needs captions'):
+        test(config, weights, str(tmp_path), cfg_options=settings)
+
+
+def test_proofreading_leaves_out_no_word(retriever):
+    model = ProofreadInferencer(retriever)
+    caption = 'car ' * 60 + 'cars'
+    result = model((retriever / '1.png', caption))['predictions'][0]
+    assert len(result['words']) + result['unread_words'] == 61

@@ -37,10 +37,10 @@ def test_lists_and_generators_of_anything_are_read_as_they_come():
 def test_a_folder_gives_its_pictures_in_order(tmp_path):
     (tmp_path / 'deep').mkdir()
     (tmp_path / 'empty').mkdir()
-    for name in ('b.PNG', 'deep/c.jpeg', 'a.jpg', 'notes.txt'):
+    for name in ('b.PNG', 'deep/c.jpeg', 'a.jpg', 'notes.txt', 'z.heic'):
         (tmp_path / name).write_bytes(b'')
     assert [query.image_name for query in read(tmp_path)] == [
-        str(tmp_path / name) for name in ('a.jpg', 'b.PNG', 'deep/c.jpeg')
+        str(tmp_path / name) for name in ('a.jpg', 'b.PNG', 'deep/c.jpeg', 'z.heic')
     ]
     with pytest.raises(ValueError, match='no picture in this folder'):
         read(tmp_path / 'empty')
@@ -98,7 +98,7 @@ def test_what_is_no_input():
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('kind', ['PNG', 'JPEG'])
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'TIFF', 'WEBP'])
 def test_pictures_stand_as_a_person_sees_them(tmp_path, orientation, kind):
     stored = Image.fromarray(np.random.RandomState(0).randint(0, 255, (40, 64, 3), dtype=np.uint8))
     exif = Image.Exif()
@@ -109,6 +109,7 @@ def test_pictures_stand_as_a_person_sees_them(tmp_path, orientation, kind):
     picture = Picture(path)
     assert picture.rgb().shape == seen.shape and picture.load()[1] == seen.shape[:2]
     np.testing.assert_allclose(picture.rgb().astype(int), seen.astype(int), atol=3)
+    assert not picture.has_more
     assert picture.load((8, 8))[1] == seen.shape[:2]
 
 
@@ -152,3 +153,21 @@ def test_text_that_is_no_unicode_and_a_mark_of_order(tmp_path):
     assert read(tmp_path / 'pairs.jsonl') == [Query(None, 'x')]
     with pytest.raises(ValueError, match='bytes is no picture'):
         read(b'abc')
+
+
+def test_the_limit_of_pixels_is_a_setting(tmp_path):
+    picture = Image.new('RGB', (6, 5))
+    picture.save(tmp_path / 'a.png')
+    for source in (tmp_path / 'a.png', picture):
+        assert Picture(source, max_pixels=30).rgb().shape == (5, 6, 3)
+        with pytest.raises(UnusableImageError, match='it has 6x5 pixels, the limit is max_pixels=29'):
+            Picture(source, max_pixels=29).load()
+
+
+@pytest.mark.parametrize('kind', ['GIF', 'WEBP', 'PNG', 'TIFF'])
+def test_a_file_of_several_pictures_is_known(tmp_path, kind):
+    first, second = Image.new('RGB', (6, 5), 'red'), Image.new('RGB', (6, 5), 'blue')
+    first.save(tmp_path / 'one', kind)
+    first.save(tmp_path / 'two', kind, save_all=True, append_images=[second])
+    assert not Picture(tmp_path / 'one').has_more and Picture(tmp_path / 'two').has_more
+    assert not Picture(first).has_more

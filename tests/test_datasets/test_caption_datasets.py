@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 from project import ROOT
 from test_dgm4 import log_of
 from torch.utils.data import DataLoader
@@ -192,3 +194,33 @@ def test_base_configs_build(name):
     assert cfg.val_evaluator == cfg.test_evaluator
     for metric in cfg.test_evaluator.metrics:
         METRICS.build(metric)
+
+
+ALONE = [{'image': 'a.png', 'caption': []}, {'image': 'b.png', 'caption': 'a dog'}, {'image': 'a.png', 'caption': []}]
+
+
+def test_pictures_without_captions_go_through_the_pipeline(write, caption_pipeline):
+    root = write(ALONE)
+    dataset = RetrievalDataset('ann.json', dict(type='albef'), data_root=root, pipeline=caption_pipeline)
+    assert [item['data_samples'].num_captions for item in dataset] == [0, 1, 0]
+    batch = vl_collate([dataset[0], dataset[2]])
+    assert len(batch['inputs'].images) == 2 and batch['inputs'].input_ids.shape == (0, 0)
+
+
+def test_training_pairs_without_captions_are_counted(pairs):
+    dataset, lines = log_of(lambda: pairs(ALONE))
+    assert len(dataset) == 1 and any('left out 2 pictures without a caption' in line for line in lines)
+
+
+def test_a_group_stands_as_a_person_sees_it_and_its_box_in_the_stored_frame(write, caption_pipeline, tmp_path):
+    """A red object in the box, in a picture that EXIF turns by a quarter."""
+    img = np.zeros((40, 60, 3), np.uint8)
+    img[5:15, 10:40, 0] = 255
+    exif = Image.Exif()
+    exif[274] = 6
+    root = write([{'image': 'a.png', 'caption': 'a', 'bbox': [10, 5, 30, 10]}, {'image': 'a.png', 'caption': 'a'}])
+    Image.fromarray(img).save(tmp_path / 'a.png', exif=exif)
+    dataset = RetrievalDataset('ann.json', dict(type='albef'), data_root=root, pipeline=caption_pipeline)
+    part, whole = (item['inputs']['image'][0] for item in dataset)
+    assert part.shape == (3, 30, 10) and (part[2] == 255).all()  # BGR
+    assert whole.shape == (3, 60, 40) and (whole[2, 10:40, 25:35] == 255).all() and whole[2].sum() == 255 * 300

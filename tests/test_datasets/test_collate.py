@@ -58,3 +58,15 @@ def test_without_pictures():
 def test_configs_find_it_by_name():
     """The Runner asks the root registry, which knows no default scope: the name needs its scope."""
     assert FUNCTIONS.get('mmvlforge.vl_collate') is vl_collate
+
+
+def test_pictures_without_captions():
+    """Beside groups that have some, and a batch of pictures alone."""
+    batch = vl_collate([group(1, [], 8), group(2, [4], 9)])
+    assert batch['inputs'].images.shape == (3, 3, 2, 2) and batch['inputs'].input_ids.shape == (1, 4)
+    preprocess = VLDataPreprocessor(mean=(0, 0, 0), std=(1 / 255,) * 3, pad_to_multiple_of=5)
+    inputs = preprocess(vl_collate([group(1, [], 8), group(1, [], 9)]))['inputs']
+    assert inputs.images[:, 0, 0, 0].tolist() == [8, 9]
+    for part, dtype in ((inputs.input_ids, torch.int64), (inputs.attention_mask, torch.bool)):
+        assert part.shape[0] == 0 and part.dtype == dtype
+    assert inputs.word_mask.shape == inputs.attention_mask.shape and inputs.word_mask.dtype == torch.bool

@@ -94,3 +94,15 @@ def test_refuses_a_visualizer_that_draws_nothing(runner):
     runner.visualizer = Visualizer()
     with pytest.raises(ValueError, match='ManipulationVisualizer'):
         ManipulationVisualizationHook().before_test_epoch(runner)
+
+
+def test_pictures_are_drawn_in_the_frame_of_their_boxes(runner, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new('RGB', (640, 480)).save(tmp_path / 'turned.png', exif=exif)
+    for frame, width in (('stored', 640), ('seen', 480)):
+        sample = make_sample(0, 0.5, str(tmp_path / 'turned.png'))
+        sample.set_metainfo(dict(orientation=frame))
+        run(ManipulationVisualizationHook(show_dir=str(tmp_path / frame)), runner, [sample])
+        with Image.open(tmp_path / frame / '000000_turned.jpg') as drawn:
+            assert drawn.width - width < 30

@@ -191,3 +191,13 @@ def test_setting_of_means():
     assert sorted(found) == [*CATEGORIES[:2], 'macro', *CATEGORIES[2:]]
     with pytest.raises(ValueError, match="PairwiseCaptionMetric: means 'aro' is unknown"):
         PairwiseCaptionMetric(means='aro')
+
+
+@pytest.mark.parametrize('kind', ['ImageTextRecall', 'TextToVideoRecall'])
+def test_a_sample_without_captions_is_named(kind):
+    samples = make_samples(kind, 4)
+    samples[2]['pred_text_feats'] = torch.zeros(0, 3)
+    metric = METRICS.build(dict(type=kind))
+    metric.process({}, samples)
+    with pytest.raises(ValueError, match=r'sample 2 has no caption \(1 such samples\): recall needs captions'):
+        metric.evaluate(4)

@@ -66,5 +66,5 @@ def test_all_that_is_wrong_with_a_row_is_told():
 @pytest.mark.parametrize('token', [True, False, 1.0, 0.0, 2, None, '1'])
 def test_a_token_is_0_or_1(token):
     """Python calls True and 1.0 equal to 1; what wrote them did not write the format."""
-    (problem,) = row_problems(dict(ROWS[0], fake_tokens=[1, token, 0]), 2, TYPES)
+    (problem,) = row_problems(dict(ROWS[0], fake_tokens=[1, token, 0]), 2, TYPES, expected_fields(ROWS))
     assert problem.startswith('fake_tokens: is [1, ') and problem.endswith('must be a list of 0 and 1')

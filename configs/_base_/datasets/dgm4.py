@@ -4,6 +4,8 @@ data_root = 'data/DGM4/'
 # A name on the Hugging Face hub, or a folder with the saved tokenizer.
 tokenizer = dict(type='WordTokenizer', name='roberta-base', max_length=50)
 image_size = (256, 256)
+# How a user's caption becomes one like DGM⁴'s, of ASCII letters, digits and spaces; None leaves captions as they are.
+caption_cleaning = 'dgm4'
 
 colour_policies = [  # no geometry: it would move the box
     dict(type='mmpretrain.AutoContrast'),

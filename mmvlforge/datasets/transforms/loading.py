@@ -1,16 +1,37 @@
 """Decode pictures and frames, no larger than needed."""
 
 import io
+import warnings
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mmvlforge.annotations import box_inside
+from mmvlforge.datasets.transforms.file_kinds import kind_of_file
 from mmvlforge.registry import TRANSFORMS
 
-__all__ = ['LoadFrames', 'LoadImage', 'LoadImageGroup', 'UnusableImageError', 'decode_image', 'read_image']
+__all__ = [
+    'MAX_PIXELS',
+    'LoadFrames',
+    'LoadImage',
+    'LoadImageGroup',
+    'UnusableImageError',
+    'check_size',
+    'decode_image',
+    'open_image',
+    'read_image',
+    'rgb',
+]
+
+MAX_PIXELS = 100_000_000  # of a picture; to decode so many takes about a gigabyte
+ORIENTATIONS = ('stored', 'seen')
+_ORIENTATION = 274  # tag of EXIF
+_RUN_OR_STUB = ('EPS', 'MPEG')  # Pillow would start Ghostscript for the one, and only knows the name of the other
+
+# Between one and two times its own limit Pillow warns; ours is checked, and told as an error.
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 # libjpeg decodes at these fractions of the size for less than the price of the whole.
 _JPEG_FLAGS = {
@@ -34,43 +55,156 @@ def read_image(path: str) -> bytes:
         raise UnusableImageError(f'{path} cannot be read: {error}') from error
 
 
+def open_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read the header of a picture of any format; nothing is decoded yet.
+
+    Args:
+        data: The file's bytes.
+        name: What an error calls the picture.
+        max_pixels: A picture of more pixels is refused.
+
+    Raises:
+        UnusableImageError: The bytes are no picture, or one of too many pixels.
+    """
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # else Pillow would refuse what was asked for
+    try:
+        image = Image.open(io.BytesIO(data))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(name, f'more than {max_pixels}', max_pixels) from None
+    except UnidentifiedImageError:
+        raise UnusableImageError(f'{name} cannot be read: it is {kind_of_file(data)}') from None
+    except Exception as error:  # on damaged bytes the decoders raise about anything, a TypeError among others
+        raise UnusableImageError(f'{name} cannot be read: {error}') from error
+    if image.format in _RUN_OR_STUB:
+        raise UnusableImageError(f'{name} cannot be read: it is {kind_of_file(data)}')
+    check_size(image.size, name, max_pixels)
+    return image
+
+
+def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """Raise UnusableImageError for a picture of more pixels than are to be decoded."""
+    if size[0] * size[1] > max_pixels:
+        raise _too_large(name, f'{size[0]}x{size[1]}', max_pixels)
+
+
+def _too_large(name: str, pixels: str, max_pixels: int) -> UnusableImageError:
+    return UnusableImageError(
+        f'{name} is not decoded: it has {pixels} pixels, the limit is max_pixels={max_pixels}; make it smaller, or '
+        'raise max_pixels where pictures are loaded (a pixel takes about 10 bytes of memory)'
+    )
+
+
 def decode_image(
-    data: bytes, name: str, target_size: tuple[int, int] | None = None
+    data: bytes,
+    name: str,
+    target_size: tuple[int, int] | None = None,
+    orientation: str = 'stored',
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode a picture of any format, a JPEG at 1/2, 1/4 or 1/8 of its size where that covers the target.
 
-    EXIF rotation is ignored, an alpha channel is dropped.
+    An alpha channel is dropped. Of a moving picture or a file of pages it is the first.
 
     Args:
         data: The file's bytes.
         name: What an error calls the picture.
         target_size: Width and height in pixels that the network will see; None decodes at full size.
+        orientation: ``'stored'`` ignores EXIF rotation, ``'seen'`` turns the picture as a person sees it.
+        max_pixels: A picture of more pixels is refused before it is decoded.
 
     Returns:
-        The picture, uint8 ``(H, W, 3)`` BGR, and width and height of the stored one.
+        The picture, uint8 ``(H, W, 3)`` BGR, and width and height of the whole one, turned likewise.
 
     Raises:
-        UnusableImageError: The bytes are no whole picture.
+        UnusableImageError: The bytes are no whole picture, or one of too many pixels.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:  # reads the header only
-            img = None
+    with open_image(data, name, max_pixels) as image:
+        try:
+            img, size, seen = None, image.size, orientation == 'seen'
+            # Pillow sets a TIFF upright by itself.
+            turn = exif_orientation(image) if seen or image.format == 'TIFF' else 1
             # OpenCV decodes the usual JPEG fastest. Pillow knows the other formats, and what is wrong with a file.
             if image.format == 'JPEG' and image.mode in ('RGB', 'L'):
-                flags = _JPEG_FLAGS[_fraction(image.size, target_size)] | cv2.IMREAD_IGNORE_ORIENTATION
+                target = target_size[::-1] if target_size and turn >= 5 else target_size
+                flags = _JPEG_FLAGS[_fraction(size, target)] | cv2.IMREAD_IGNORE_ORIENTATION
                 img = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
             if img is None:
                 img = cv2.cvtColor(np.asarray(rgb(image)), cv2.COLOR_RGB2BGR)
-            return img, image.size
-    except Exception as error:  # on damaged bytes the decoders raise about anything, a TypeError among others
-        raise UnusableImageError(f'{name} cannot be read: {error}') from error
+                if turn != 1 and image.format == 'TIFF' and exif_orientation(image) == 1:
+                    img = upright(img, _BACK.get(turn, turn))
+                size = img.shape[1], img.shape[0]
+        except UnusableImageError:
+            raise
+        except Exception as error:
+            raise UnusableImageError(f'{name} cannot be read: {error}') from error
+    if not seen or turn == 1:
+        return img, size
+    return upright(img, turn), (size if turn < 5 else size[::-1])
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """How a picture is to be turned, 1 (not at all) to 8; 1 too where EXIF is broken or says something else."""
+    try:
+        turn = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # of strange bytes, as in decoding
+        return 1
+    return turn if turn in range(1, 9) else 1
+
+
+def upright(img: np.ndarray, turn: int) -> np.ndarray:
+    """Turn a stored picture as EXIF's orientation, 1 to 8, says."""
+    if turn >= 5:
+        img = img.transpose(1, 0, 2)
+    if turn in (2, 3, 6, 7):
+        img = img[:, ::-1]
+    if turn in (3, 4, 7, 8):
+        img = img[::-1]
+    return np.ascontiguousarray(img)
+
+
+_BACK = {6: 8, 8: 6}  # the other turns undo themselves
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """A picture in 8 bits of red, green and blue. Pillow alone would cut 16 bits of grey off at white."""
-    if image.mode.startswith('I') and np.asarray(image).max(initial=0) > 255:
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-    return image.convert('RGB')
+    """A picture in 8 bits of red, green and blue.
+
+    More bits of grey, which Pillow alone would cut off at white, are scaled: 16 bits by 65535 (12-bit TIFF by 4095),
+    integers of 32 bits and floating-point numbers by the range they fill, 0 to 255 or 65535, and 0 to 1 or 255.
+
+    Raises:
+        ValueError: Values that are in none of these ranges, or no numbers.
+    """
+    if image.mode == 'F' or image.mode.startswith('I'):
+        image = Image.fromarray(_eight_bits(image))
+    elif image.mode == 'P' and 'transparency' in image.info:
+        image = image.convert('RGBA')  # by way of which Pillow does not warn
+    return image if image.mode == 'RGB' else image.convert('RGB')  # which would copy
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    values = np.asarray(image)
+    tags = dict(getattr(image, 'tag_v2', {}))
+    lowest, highest = values.min(), values.max()
+    white = None
+    if image.mode.startswith('I;') or image.format in ('PNG', 'PPM'):
+        white = 4095 if tags.get(_BITS) == (12,) else 65535
+    elif image.mode == 'I' and lowest >= 0:
+        white = next((most for most in (255, 65535) if highest <= most), None)
+    elif image.mode == 'F' and lowest >= 0 and np.isfinite(highest):
+        # A largest value a little above 1 would be black by the one reading and white by the other.
+        white = 1 if highest <= 1 else 255 if 16 <= highest <= 255 else None
+    if white is None:
+        kind = 'floating-point' if image.mode == 'F' else '32-bit'
+        ranges = '0 to 1 or 0 to 255' if image.mode == 'F' else '0 to 255 or 0 to 65535'
+        raise ValueError(
+            f'its {kind} values lie in {lowest} to {highest}, must fill {ranges}; save it in 8 bits of grey'
+        )
+    grey = np.rint(values * (255 / white)).astype(np.uint8)
+    return 255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey  # 0 is white there
+
+
+_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
 
 
 def _fraction(size: tuple[int, int], target_size: tuple[int, int] | None) -> int:
@@ -85,28 +219,40 @@ def _fraction(size: tuple[int, int], target_size: tuple[int, int] | None) -> int
 class LoadImage(BaseTransform):
     """Read a picture of any format as BGR, as OpenMMLab's transforms expect it.
 
-    EXIF rotation is ignored, because annotated boxes are in pixels of the stored image. A JPEG far larger than the
-    network's input is decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's scaled decoding), never below
-    ``target_size``; boxes follow.
+    A JPEG far larger than the network's input is decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's scaled decoding),
+    never below ``target_size``; boxes follow.
 
     A box that reaches a little beyond the picture is cut at its edge: by ``box_tolerance`` pixels at most.
 
     Required Keys: img_path, box, box_tolerance (optional, 1)
-    Added Keys: img (uint8 ``(H, W, 3)`` BGR), img_shape (of ``img``), ori_shape (of the stored image),
+    Added Keys: img (uint8 ``(H, W, 3)`` BGR), img_shape (of ``img``), ori_shape (of the whole picture), orientation,
     gt_bboxes (float32 ``(0 or 1, 4)``, xyxy pixels of ``img``), uncut_box (the box as annotated, if it was cut)
     Modified Keys: box
 
     Args:
         target_size: Width and height in pixels that the network will see; None decodes at full size.
+        orientation: In which frame boxes are annotated, and the picture is read: ``'stored'`` ignores EXIF rotation, as
+            DGM⁴'s boxes do; ``'seen'`` turns the picture as a person sees it.
+        max_pixels: A picture of more pixels is unusable.
     """
 
-    def __init__(self, target_size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        target_size: tuple[int, int] | None = None,
+        orientation: str = 'stored',
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        if orientation not in ORIENTATIONS:
+            raise ValueError(f'orientation must be one of {ORIENTATIONS}, got {orientation!r}')
         self.target_size = target_size
+        self.orientation = orientation
+        self.max_pixels = max_pixels
 
     def transform(self, results: dict) -> dict:
         """Decode ``results['img_path']``. Raises UnusableImageError for a missing or broken file or a box outside."""
         path = results['img_path']
-        img, (width, height) = decode_image(read_image(path), path, self.target_size)
+        data = read_image(path)
+        img, (width, height) = decode_image(data, path, self.target_size, self.orientation, self.max_pixels)
         if results['box']:
             try:
                 inside = box_inside(results['box'], (width, height), results.get('box_tolerance', 1))
@@ -117,6 +263,7 @@ class LoadImage(BaseTransform):
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]
+        results['orientation'] = self.orientation
         boxes = np.array(results['box'] or [], np.float32).reshape(-1, 4)
         if img.shape[:2] != (height, width):
             boxes[:, 0::2] *= img.shape[1] / width
@@ -127,7 +274,7 @@ class LoadImage(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadImageGroup(BaseTransform):
-    """Read the F pictures of a group, or the part of them that is meant.
+    """Read the F pictures of a group as a person sees them (EXIF rotation applied), or the part that is meant.
 
     Required Keys: img_paths, box (xywh in pixels of the stored picture, or None), img_bytes (optional, list of the
     files' contents where they are at hand)
@@ -136,19 +283,26 @@ class LoadImageGroup(BaseTransform):
     Args:
         target_size: Width and height in pixels that are needed; a JPEG far larger is decoded at 1/2, 1/4 or 1/8 of
             its size, never below this, unless a part of it is cut out. None decodes at full size.
+        max_pixels: A picture of more pixels is unusable.
     """
 
-    def __init__(self, target_size: tuple[int, int] | None = None) -> None:
+    def __init__(self, target_size: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self.target_size = target_size
+        self.max_pixels = max_pixels
 
     def transform(self, results: dict) -> dict:
         """Decode. Raises UnusableImageError for a missing or broken file, or a box without a pixel in it."""
         paths, box = results['img_paths'], results['box']
         contents = results.pop('img_bytes', None) or map(read_image, paths)
-        target_size = None if box else self.target_size
-        images = [decode_image(data, path, target_size)[0] for path, data in zip(paths, contents)]
-        results['imgs'] = [_crop(image, path, box) for path, image in zip(paths, images)] if box else images
+        results['imgs'] = [self._load(data, path, box) for path, data in zip(paths, contents)]
         return results
+
+    def _load(self, data: bytes, path: str, box: tuple[float, float, float, float] | None) -> np.ndarray:
+        if not box:
+            return decode_image(data, path, self.target_size, 'seen', self.max_pixels)[0]
+        part = _crop(decode_image(data, path, max_pixels=self.max_pixels)[0], path, box)
+        with open_image(data, path, self.max_pixels) as image:
+            return upright(part, exif_orientation(image))
 
 
 def _crop(img: np.ndarray, path: str, box: tuple[float, float, float, float]) -> np.ndarray:

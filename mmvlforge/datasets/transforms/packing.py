@@ -12,7 +12,7 @@ from mmvlforge.structures import IGNORE, VLDataSample
 
 __all__ = ['PackCaptionInputs', 'PackManipulationInputs']
 
-META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'flip', 'text', 'fake_cls', 'uncut_box')
+META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'orientation', 'flip', 'text', 'fake_cls', 'uncut_box')
 
 
 @TRANSFORMS.register_module()
@@ -23,7 +23,7 @@ class PackManipulationInputs(BaseTransform):
     and so do all tokens of a set without word positions (``fake_words`` None).
 
     Required Keys: input_ids, word_ids, index, text, fake_cls, image_type, text_type, box, fake_words;
-    img, img_shape, ori_shape, gt_bboxes, flip (optional), uncut_box (optional) where there is a picture
+    img, img_shape, ori_shape, orientation, gt_bboxes, flip (optional), uncut_box (optional) where there is a picture
     Returned Keys: inputs (image uint8 ``(3, H, W)`` BGR, input_ids, word_mask), targets (fields of
     ``ManipulationTargets``), data_samples
     """

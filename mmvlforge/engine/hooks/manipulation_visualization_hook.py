@@ -78,7 +78,8 @@ class ManipulationVisualizationHook(Hook):
     def _draw(self, runner, sample: VLDataSample) -> None:
         meta = sample.metainfo
         # Data without pictures may still name them; only a loaded one has a size.
-        image = load_picture(meta['img_path']) if 'ori_shape' in meta else blank_picture()
+        drawn = 'ori_shape' in meta
+        image = load_picture(meta['img_path'], meta.get('orientation', 'stored')) if drawn else blank_picture()
         name = f'{meta["index"]:06d}_{Path(meta.get("img_path", "text")).stem}'
         folder = Path(self.show_dir) if self.show_dir else Path(runner.log_dir, 'pictures')
         runner.visualizer.add_datasample(name, image, sample, out_file=str(folder / f'{name}.jpg'))

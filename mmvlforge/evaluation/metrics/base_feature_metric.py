@@ -69,6 +69,17 @@ def _array(values, index: int, field: str) -> np.ndarray:
     return array
 
 
+def caption_owners(texts: Sequence[np.ndarray], indices: Sequence[int]) -> np.ndarray:
+    """Place of each caption's sample, ``(Nt,)``; every sample must have a caption."""
+    alone = [index for index, captions in zip(indices, texts) if not len(captions)]
+    if alone:
+        raise ValueError(
+            f'sample {alone[0]} has no caption ({len(alone)} such samples): recall needs captions of each picture; '
+            'leave it out of the annotation file, or encode the set without metrics'
+        )
+    return np.repeat(np.arange(len(texts)), [len(captions) for captions in texts])
+
+
 def same_number(feats: Sequence[np.ndarray], indices: Sequence[int], count: int, what: str) -> np.ndarray:
     """Stack features of samples that each must have ``count`` rows, to ``(N, count, D)``."""
     for index, rows in zip(indices, feats):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, same_number
+from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, caption_owners, same_number
 from mmvlforge.evaluation.retrieval import image_text_metrics
 from mmvlforge.registry import METRICS
 
@@ -13,7 +13,8 @@ __all__ = ['ImageTextRecall']
 class ImageTextRecall(BaseFeatureMetric):
     """``i2t_R@1`` … ``t2i_R@10``, ``RSUM``, ``i2t_MedR``, ``t2i_MedR``; a sample is one image with all its captions.
 
-    The maths is :func:`mmvlforge.evaluation.retrieval.image_text_metrics`.
+    The maths is :func:`mmvlforge.evaluation.retrieval.image_text_metrics`. A picture without a caption is an error: it
+    has no rank, and published numbers know none.
 
     Args:
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
@@ -22,5 +23,5 @@ class ImageTextRecall(BaseFeatureMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
         indices, images, texts = self.unique_columns(results)
-        owner = np.repeat(np.arange(len(texts)), [len(captions) for captions in texts])
+        owner = caption_owners(texts, indices)
         return image_text_metrics(same_number(images, indices, 1, 'images')[:, 0], np.concatenate(texts), owner)

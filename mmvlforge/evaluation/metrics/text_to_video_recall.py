@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric
+from mmvlforge.evaluation.metrics.base_feature_metric import BaseFeatureMetric, caption_owners
 from mmvlforge.evaluation.retrieval import text_to_video_metrics
 from mmvlforge.registry import METRICS
 
@@ -21,6 +21,6 @@ class TextToVideoRecall(BaseFeatureMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
-        _, frames, texts = self.unique_columns(results)
-        owner = np.repeat(np.arange(len(texts)), [len(captions) for captions in texts])
+        indices, frames, texts = self.unique_columns(results)
+        owner = caption_owners(texts, indices)
         return text_to_video_metrics(frames, np.concatenate(texts), owner)
