@@ -35,8 +35,8 @@ def convert(
         where: Name of the file, for messages.
 
     Raises:
-        ValueError: A shape does not fit (names the key and both shapes), no key has a place in the target, or a value that
-            has one is NaN or infinite.
+        ValueError: A shape does not fit (names the key and both shapes), no key has a place in the target, or what has
+            one holds NaN or infinity.
     """
     state_dict, unused = {}, []
     for key, value in source.items():
