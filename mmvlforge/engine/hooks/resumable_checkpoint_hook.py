@@ -17,7 +17,11 @@ class ResumableCheckpointHook(CheckpointHook):
       meanwhile or because it was not the best, a resumed run validates first.
     * The paths in a checkpoint are those of the folder where it was written. In a copy of that folder the best
       checkpoint is the copy, and the one it was copied from stays.
+    * What is saved after a validation is of the epoch that ended. MMEngine's FlexibleRunner takes it for the next one,
+      which a resumed run would then leave out.
     """
+
+    _validated = False  # within what follows a validation
 
     def before_train(self, runner) -> None:
         """Take up the former run's paths and, if it is due, its validation."""
@@ -31,7 +35,14 @@ class ResumableCheckpointHook(CheckpointHook):
         """Note what was validated; the best checkpoint, which is saved again, holds the note."""
         # No name that begins with "val": MMEngine would log it among the metrics.
         runner.message_hub.update_info('last_validation', [runner.epoch, runner.iter])
+        self._validated = True
         super().after_val_epoch(runner, metrics)
+        self._validated = False
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Say where the run stands."""
+        if self._validated:
+            checkpoint['meta'].update(epoch=runner.epoch, iter=runner.iter)
 
     def _come_along(self, runner) -> None:
         hub = runner.message_hub
