@@ -12,12 +12,11 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmvlforge.config_files import find_config, load_config, told_of_config
-from mmvlforge.models.weights.reading import read_state_dict
+from mmvlforge.models.weights.reading import first_of, read_state_dict, require_finite
 from mmvlforge.registry import MODELS
 
 __all__ = ['TrainedModel', 'check_fit', 'existing', 'find_model', 'load_strictly', 'load_trained', 'newest_checkpoint']
 
-SHOWN = 10  # names of each kind in an error
 _WEIGHTS = ('*.safetensors', '*.pth')
 
 
@@ -42,16 +41,20 @@ def find_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple
     config = _only(sorted(folder.glob('*.py')), folder, 'a config (*.py)')
     newest = newest_checkpoint(folder)
     if newest:
-        # The work dir may have been moved since.
-        return str(config), existing(newest if Path(newest).is_file() else folder / Path(newest).name)
+        return str(config), existing(newest, f'{folder / "last_checkpoint"}: checkpoint')
     weights = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
     return str(config), str(_only(weights, folder, f'weights ({" or ".join(_WEIGHTS)})'))
 
 
 def newest_checkpoint(work_dir: str | Path) -> str | None:
-    """The checkpoint that a run would resume from, None if it has none yet."""
+    """The checkpoint that a work dir names as its newest, None if it has none yet.
+
+    MMEngine writes an absolute path. What counts is the file of that name in this folder: it may have been moved, or be
+    a copy of one that still is where it was.
+    """
     pointer = Path(work_dir, 'last_checkpoint')
-    return pointer.read_text().strip() if pointer.is_file() else None
+    name = Path(pointer.read_text().strip()).name if pointer.is_file() else ''
+    return str(Path(work_dir, name)) if name else None
 
 
 def existing(checkpoint: str | Path, what: str = 'checkpoint') -> str:
@@ -151,7 +154,7 @@ def check_fit(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], check
         if name in state_dict and state_dict[name].shape != value.shape
     ]
     if any(faults.values()):
-        told = '; '.join(f'{len(names)} {kind}: {_first(names)}' for kind, names in faults.items() if names)
+        told = '; '.join(f'{len(names)} {kind}: {first_of(names)}' for kind, names in faults.items() if names)
         raise ValueError(f'{checkpoint} does not fit the model of {config}: {told}')
 
 
@@ -163,11 +166,5 @@ def load_strictly(model: nn.Module, state_dict: Mapping[str, Tensor], checkpoint
             of each kind are named.
     """
     check_fit(model.state_dict(), state_dict, checkpoint, config)
-    bad = [name for name, value in state_dict.items() if value.is_floating_point() and not torch.isfinite(value).all()]
-    if bad:
-        raise ValueError(f'{checkpoint}: {len(bad)} tensors hold NaN or infinity: {_first(bad)}')
+    require_finite(state_dict, checkpoint)
     model.load_state_dict(state_dict)
-
-
-def _first(names: list[str]) -> str:
-    return ', '.join(names[:SHOWN]) + (', ...' if len(names) > SHOWN else '')

@@ -11,15 +11,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmvlforge.annotations.json_files import write_json
-from mmvlforge.apis.loading import check_fit, existing
+from mmvlforge.apis.checkpoints import Beginning, begin_test, begin_training
+from mmvlforge.apis.loading import existing
 from mmvlforge.config_files import load_config, told_of_config
-from mmvlforge.models.weights.checkpoint_files import meta_state_dict
-from mmvlforge.models.weights.reading import read_state_dict, safe_checkpoints
+from mmvlforge.models.weights.reading import safe_checkpoints
 
 __all__ = ['test', 'train', 'work_dir_of']
-
-
-_REMEDY = 'If you trust its source: --unsafe-load'
 
 
 def train(
@@ -38,7 +35,7 @@ def train(
     Args:
         config: A config, see :func:`mmvlforge.apis.loading.find_config`.
         work_dir: Folder for logs and checkpoints; ``work_dirs/CONFIG_NAME`` by default.
-        resume: Checkpoint to go on from; ``'auto'`` takes the newest of the work dir, if there is one.
+        resume: Checkpoint to go on from; ``'auto'`` takes the newest whole one of the work dir, if there is one.
         amp: bfloat16 autocast, on any device.
         auto_scale_lr: Scale the learning rate with the batch size.
         compile: ``torch.compile`` the model.
@@ -64,22 +61,12 @@ def train(
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config')
         cfg.auto_scale_lr.enable = True
-    if resume:
-        cfg.resume = True
-        cfg.load_from = None
-        if resume != 'auto':
-            cfg.load_from = existing(resume, '--resume: checkpoint')
-        elif not Path(cfg.work_dir, 'last_checkpoint').is_file():
-            print(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
-            cfg.resume = False
-    elif not cfg.get('resume'):
-        _check_start(cfg)
 
     def work(runner: Runner) -> None:
         _check_schedule(cfg, runner.train_loop.max_iters)
         runner.train()
 
-    _run(cfg, unsafe_load, work)
+    _run(cfg, unsafe_load, work, begin_training(cfg, resume, unsafe_load))
 
 
 def test(
@@ -119,7 +106,6 @@ def test(
     cfg = _prepare(config, work_dir, cfg_options, launcher)
     if 'test_evaluator' not in cfg:
         raise ValueError(f'{config}: has no test_evaluator')
-    cfg.load_from, cfg.resume = checkpoint, False
     if predictions:
         metrics = cfg.test_evaluator.metrics
         cfg.test_evaluator.metrics = [*metrics, dict(type='PredictionWriter', out_file=predictions)]
@@ -128,9 +114,8 @@ def test(
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     if amp:
         cfg.test_cfg.fp16 = True
-    if not unsafe_load:
-        _check_fit(cfg, checkpoint)
-    found = {name: float(value) for name, value in _run(cfg, unsafe_load, lambda runner: runner.test()).items()}
+    metrics = _run(cfg, unsafe_load, lambda runner: runner.test(), begin_test(cfg, checkpoint, unsafe_load))
+    found = {name: float(value) for name, value in metrics.items()}
     if out and is_main_process():
         write_json(out, found)
     return found
@@ -143,22 +128,6 @@ def work_dir_of(config: str | Path, work_dir: str | None = None, cfg_options: di
 
 def _own_work_dir(cfg: Config) -> str:
     return cfg.get('work_dir') or f'work_dirs/{Path(cfg.filename).stem}'
-
-
-def _check_fit(cfg: Config, checkpoint: str) -> None:
-    """Refuse a checkpoint that is not the model's: MMEngine would test what fits of it, beside random weights."""
-    with told_of_config(cfg.filename):
-        own = meta_state_dict(cfg.model)
-    check_fit(own, read_state_dict(checkpoint, remedy=_REMEDY), checkpoint, cfg.filename)
-
-
-def _check_start(cfg: Config) -> None:
-    load_from = cfg.get('load_from')
-    if load_from and '://' not in load_from and not Path(load_from).is_file():
-        raise ValueError(
-            f'load_from={load_from!r} does not exist. Make it (docs/weights.md), or start from nothing with '
-            '--cfg-options load_from=None'
-        )
 
 
 def _check_schedule(cfg: Config, iterations: int) -> None:
@@ -195,10 +164,12 @@ def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None,
     return cfg
 
 
-def _run(cfg: Config, unsafe_load: bool, work) -> Any:
-    with safe_checkpoints(unsafe_load), told_of_config(cfg.filename):
+def _run(cfg: Config, unsafe_load: bool, work, beginning: Beginning) -> Any:
+    with safe_checkpoints(unsafe_load, beginning.held), told_of_config(cfg.filename):
         # FlexibleRunner for FSDP and DeepSpeed where the config names it.
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        for line in beginning.lines:
+            runner.logger.info(line)
         result = work(runner)
     _finish(runner)
     return result

@@ -14,7 +14,7 @@ from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
 from mmvlforge.models.weights.checkpoint_files import meta_state_dict, write_checkpoint
-from mmvlforge.models.weights.reading import read_state_dict
+from mmvlforge.models.weights.reading import read_state_dict, require_finite
 
 __all__ = ['export_retriever']
 
@@ -43,7 +43,7 @@ def retriever_weights(
         where: Name of the checkpoint.
 
     Raises:
-        ValueError: A tensor is missing or has another shape.
+        ValueError: A tensor is missing, has another shape, or holds NaN or infinity.
     """
     wrong = [
         name for name, t in target.items() if prefix + name not in source or source[prefix + name].shape != t.shape
@@ -53,7 +53,9 @@ def retriever_weights(
             f'{where}: not trained with this config: {prefix}{wrong[0]} is missing or has another shape '
             f'({len(wrong)} such tensors of {len(target)})'
         )
-    return {name: source[prefix + name] for name in target}
+    taken = {name: source[prefix + name] for name in target}
+    require_finite(taken, where)
+    return taken
 
 
 def export_retriever(cfg: Config, checkpoint: str | Path, out: str | Path) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
 
+from mmvlforge.models.weights.reading import require_finite
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, EditedText, VLInputs
 
@@ -227,9 +228,11 @@ class TextCorruptor(nn.Module):
                 )
                 if report['missing_keys']:
                     raise ValueError(f'its weights lack {sorted(report["missing_keys"])}')
+                require_finite(model.state_dict(), 'its weights')
         except (OSError, ValueError) as error:
+            reason = str(error).partition('\n')[0]  # transformers goes on to advise trust_remote_code
             raise ValueError(
-                f'masked language model {self.name!r} cannot be loaded: {error}. Give a folder with config.json, '
+                f'masked language model {self.name!r} cannot be loaded: {reason}. Give a folder with config.json, '
                 'weights with the prediction head, and the tokenizer, or a name on a reachable hub. That of the mini '
                 'set is written by python tools/train.py configs/vilem/mini_lm.py.'
             ) from error

@@ -111,6 +111,16 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, capsys):
     assert not (tmp_path / 'out.pth').exists()
 
 
+def test_nan_is_not_exported(tmp_path, capsys):
+    config, model, checkpoint = trained(tmp_path)
+    state = model.state_dict()
+    state['image_proj.bias'][2] = float('nan')
+    torch.save(dict(state_dict=state), checkpoint)
+    assert main(['export', str(config), str(checkpoint), str(tmp_path / 'out.pth')]) == 2
+    assert 'epoch_3.pth: 1 tensors hold NaN or infinity: image_proj.bias' in capsys.readouterr().err
+    assert not (tmp_path / 'out.pth').exists()
+
+
 def test_a_checkpoint_that_could_run_code_is_refused(tmp_path, capsys):
     config, model, checkpoint = trained(tmp_path)
     torch.save(dict(state_dict=model.state_dict(), meta=dict(path=Path('x'))), checkpoint)

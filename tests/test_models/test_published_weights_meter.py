@@ -233,7 +233,9 @@ def test_it_writes_what_load_from_reads(tmp_path, config):
     assert 'mlm_score.decoder.weight' in printed and 'missing as expected' in printed
     assert 'token_head.queries' in printed
     assert 'NOT EXPECTED' not in printed
-    torch.load(out, weights_only=True)
+    # What `train` lets begin anew.
+    left_empty = torch.load(out, weights_only=True)['meta']['left_empty']
+    assert left_empty == [part for part in ('binary_head', 'type_head', 'box_head', 'token_head') if part in printed]
     model = MODELS.build(Config.fromfile(config).model)
     load_checkpoint(model, str(out), map_location='cpu')
     blocks = 'vit_model.visual.transformer.resblocks.1.'

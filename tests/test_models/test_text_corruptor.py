@@ -240,3 +240,10 @@ def test_clear_errors(folder, tmp_path):
     BertModel(BertForMaskedLM.from_pretrained(folder).config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match='weights lack .*cls.predictions'):
         TextCorruptor(str(tmp_path)).init_weights()
+    model = BertForMaskedLM.from_pretrained(folder)
+    torch.nn.init.constant_(model.cls.predictions.transform.dense.bias[3:], float('nan'))
+    model.save_pretrained(tmp_path)
+    with pytest.raises(
+        ValueError, match='its weights: 1 tensors hold NaN or infinity: cls'
+    ):
+        TextCorruptor(str(tmp_path)).init_weights()

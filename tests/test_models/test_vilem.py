@@ -491,6 +491,17 @@ def test_fine_tuning_starts_from_the_encoders_without_queues(tmp_path):
     assert head.next_key == 0 and head.steps == 0 and (head.id_queue == -1).all()
 
 
+def test_fine_tuning_does_not_run_what_a_checkpoint_carries(tmp_path):
+    class Code:
+        def __reduce__(self):
+            return open, (str(tmp_path / 'ran'), 'w')
+
+    torch.save(dict(state_dict=build(tiny_vilem()).state_dict(), meta=Code()), tmp_path / 'source.pth')
+    with pytest.raises(ValueError, match='source.pth: was not read: .* it could run code: io.open'):
+        build(tiny_vilem(init_cfg=dict(type='RetrieverPretrained', checkpoint=str(tmp_path / 'source.pth'))))
+    assert not (tmp_path / 'ran').exists()
+
+
 def test_fine_tuning_at_another_resolution(tmp_path):
     torch.save(build(tiny_vilem()).state_dict(), tmp_path / 'source.pth')
     start = dict(type='RetrieverPretrained', checkpoint=str(tmp_path / 'source.pth'))

@@ -1,12 +1,16 @@
 """CLIP and Hugging Face weights: names and shapes at full size, forward equality at reduced size, failures."""
 
 import json
+import os
 import pickle
+import zipfile
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForMaskedLM, BertModel, RobertaConfig, RobertaForMaskedLM, RobertaModel
 
@@ -20,6 +24,7 @@ from mmvlforge.models.weights import (
     read_state_dict,
 )
 from mmvlforge.models.weights import conversion as conversion_module
+from mmvlforge.models.weights.reading import safe_checkpoints
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
 
@@ -257,6 +262,57 @@ def test_malicious_pickle_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / 'pwned').exists()
 
 
+class Call:
+    """Unpickles to a call."""
+
+    def __init__(self, function, *args):
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ('call', 'named'),
+    [
+        (Call(os.mkdir, 'ran'), f'{os.name}.mkdir'),
+        (Call(os.system, 'touch ran'), f'{os.name}.system'),
+        (Call(eval, "open('ran', 'w')"), 'eval'),
+        (Call(getattr, torch.Tensor, 'numpy'), 'torch.Tensor.numpy'),
+        (Call(getattr, HistoryBuffer, '__init__'), r'mmengine\.logging\.history_buffer\.HistoryBuffer\.__init__'),
+    ],
+)
+def test_a_refusal_names_what_is_not_allowed(tmp_path, monkeypatch, call, named):
+    """Not what MMEngine writes and what is allowed; ``getattr``, which MMEngine allows, only for its log."""
+    monkeypatch.chdir(tmp_path)
+    log = HistoryBuffer()
+    log.update(1.0)
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'message_hub': log, 'x': call}, 'bad.pth')
+    with pytest.raises(ValueError, match=rf'bad.pth: .*it could run code: {named}\. '):
+        read_state_dict('bad.pth')
+    with pytest.raises(ValueError, match=rf'it could run code: {named}\. '), safe_checkpoints():
+        CheckpointLoader.load_checkpoint('bad.pth', map_location='cpu')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_outside_of_it_mmengine_reads_as_ever(tmp_path):
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'x': 3}, tmp_path / 'a.pth')
+    with safe_checkpoints():
+        inside = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    assert inside['x'] == CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))['x'] == 3
+    with pytest.raises(FileNotFoundError):  # ours raises ValueError
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'none.pth'))
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_nan_is_not_converted(value):
+    clip = clip_state()
+    clip['visual.ln_pre.bias'][3] = value
+    encoder = image_encoder()
+    with pytest.raises(ValueError, match=r'clip: 1 tensors hold NaN or infinity: backbone\.pre_norm\.bias'):
+        convert(clip, clip_vit_names(clip), encoder.state_dict(), 'clip')
+
+
 @pytest.mark.filterwarnings('ignore:.torch.jit:FutureWarning')
 def test_torchscript_archive_is_refused(tmp_path):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / 'jit.pt')
@@ -267,11 +323,28 @@ def test_torchscript_archive_is_refused(tmp_path):
 def test_unreadable_files_are_named(tmp_path):
     (tmp_path / 'text.pth').write_text('<html>not found</html>')
     (tmp_path / 'text.safetensors').write_text('<html>not found</html>')
+    (tmp_path / 'empty.pth').write_bytes(b'')
+    torch.save({'a': torch.ones(1000)}, tmp_path / 'flipped.pth')
+    whole = bytearray((tmp_path / 'flipped.pth').read_bytes())
+    (tmp_path / 'cut.pth').write_bytes(whole[: len(whole) // 2])
+    (tmp_path / 'start.pth').write_bytes(whole[:3])
+    whole[2000] ^= 1  # within the tensor: PyTorch itself reads another number
+    (tmp_path / 'flipped.pth').write_bytes(whole)
+    with zipfile.ZipFile(tmp_path / 'zip.pth', 'w') as archive:
+        archive.writestr('notes.txt', 'x')
+    torch.save({'a': torch.ones(1000)}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    (tmp_path / 'old.pth').write_bytes((tmp_path / 'old.pth').read_bytes()[:-9])
     torch.save({'epoch': 3}, tmp_path / 'epoch.pth')
     torch.save([torch.zeros(1)], tmp_path / 'list.pth')
     for name, message in [
         ('none.pth', 'no such file'),
-        ('text.pth', 'damaged'),
+        ('text.pth', "it is no file of weights; it begins with b'<html>not found"),
+        ('empty.pth', r'it is empty \(0 bytes\)'),
+        ('cut.pth', 'it is cut off or damaged'),
+        ('start.pth', 'it is cut off or damaged'),
+        ('flipped.pth', r'its part flipped/data/0 is damaged \(checksum\)'),
+        ('zip.pth', 'it is a zip archive, but not of PyTorch; it holds notes.txt'),
+        ('old.pth', 'it is damaged, or no file of weights: unexpected EOF'),
         ('text.safetensors', 'not a readable safetensors file'),
         ('epoch.pth', 'not tensors: epoch'),
         ('list.pth', 'no state dict'),

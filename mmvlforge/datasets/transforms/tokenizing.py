@@ -26,12 +26,14 @@ class WordTokenizer(BaseTransform):
         **kwargs: Further arguments of ``AutoTokenizer.from_pretrained``.
 
     Raises:
-        ValueError: The tokenizer cannot be loaded or is not a fast one.
+        ValueError: The tokenizer cannot be loaded or is not a fast one, or ``trust_remote_code`` is given.
     """
 
     def __init__(self, name: str, max_length: int = 50, **kwargs) -> None:
         self.name = name
         self.max_length = max_length
+        if 'trust_remote_code' in kwargs:
+            raise ValueError(f'{type(self).__name__}: trust_remote_code is not taken: no code of a folder is ever run')
         self.kwargs = kwargs
         self._tokenizer: PreTrainedTokenizerBase | None = None
 
@@ -46,8 +48,9 @@ class WordTokenizer(BaseTransform):
                     self.name, add_prefix_space=True, trust_remote_code=False, **self.kwargs
                 )
             except (OSError, ValueError) as error:
+                reason = str(error).partition('\n')[0]  # transformers goes on to advise trust_remote_code
                 raise ValueError(
-                    f'tokenizer {self.name!r} cannot be loaded: {error}. Give a folder with tokenizer.json (or '
+                    f'tokenizer {self.name!r} cannot be loaded: {reason}. Give a folder with tokenizer.json (or '
                     'vocab.json and merges.txt, or vocab.txt) and tokenizer_config.json, or a name on a reachable hub.'
                 ) from error
             if not tokenizer.is_fast:

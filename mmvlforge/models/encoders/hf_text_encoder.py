@@ -31,7 +31,10 @@ class HFTextEncoder(BaseModule):
         if 'model_type' not in config:
             raise ValueError(f"config needs 'model_type' (such as 'roberta' or 'bert'), got only {sorted(config)}")
         self.model = AutoModel.from_config(
-            AutoConfig.for_model(**config), add_pooling_layer=False, attn_implementation='sdpa'
+            AutoConfig.for_model(**config),
+            add_pooling_layer=False,
+            attn_implementation='sdpa',
+            trust_remote_code=False,
         )
         if with_cp:
             self.model.gradient_checkpointing_enable(dict(use_reentrant=False))

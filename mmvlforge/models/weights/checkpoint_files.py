@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from mmengine.config import Config
@@ -12,7 +12,7 @@ from mmvlforge.config_files import load_config
 from mmvlforge.models.weights.conversion import convert
 from mmvlforge.registry import MODELS
 
-__all__ = ['meta_state_dict', 'read_config', 'require_groups', 'write_checkpoint', 'write_converted']
+__all__ = ['components', 'meta_state_dict', 'read_config', 'require_groups', 'write_checkpoint', 'write_converted']
 
 
 def read_config(path: str) -> Config:
@@ -24,9 +24,14 @@ def read_config(path: str) -> Config:
 
 
 def meta_state_dict(model: dict) -> dict[str, Tensor]:
-    """Names and shapes of a model; the values are not there (meta device)."""
+    """Names and shapes of a model; the values are not there (meta device). Parameters are ``nn.Parameter``."""
     with torch.device('meta'):
-        return MODELS.build(model).state_dict()
+        return MODELS.build(model).state_dict(keep_vars=True)
+
+
+def components(own: Iterable[str]) -> list[str]:
+    """The parts of a model that its names begin with, in the order of the model."""
+    return list(dict.fromkeys(name.partition('.')[0] for name in own))
 
 
 def require_groups(keys: Iterable[str], groups: Iterable[str], where: str, what: str) -> None:
@@ -64,9 +69,11 @@ def write_converted(
         ValueError: As in ``convert``.
     """
     converted = convert(source, names, meta_state_dict(read_config(config).model), where)
-    write_checkpoint(converted.state_dict, where, out)
     expected = [name for name in converted.missing if re.fullmatch(left_out, name)]
     unexpected = [name for name in converted.missing if name not in expected]
+    filled = components(converted.state_dict)
+    left_empty = [name for name in components(expected) if name not in filled]
+    write_checkpoint(converted.state_dict, where, out, left_empty)
     return [
         f'{len(converted.state_dict)} tensors converted',
         *_list_keys('unused keys of the file', converted.unused),
@@ -80,7 +87,15 @@ def _list_keys(title: str, keys: list[str]) -> list[str]:
     return [f'{title}: {len(keys)}', *(f'  {key}' for key in keys)] if keys else []
 
 
-def write_checkpoint(state_dict: Mapping[str, Tensor], source: str, out: str) -> None:
-    """Write a file for ``load_from``, with the name of the file it was made from; its folder is made if need be."""
+def write_checkpoint(state_dict: Mapping[str, Tensor], source: str, out: str, left_empty: Sequence[str] = ()) -> None:
+    """Write a file for ``load_from``; its folder is made if need be.
+
+    Args:
+        state_dict: The weights.
+        source: The file they were made from; its name is kept.
+        out: File to write.
+        left_empty: Parts of the model that the file is not meant to fill, which ``train`` then lets begin anew.
+    """
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
-    torch.save({'state_dict': dict(state_dict), 'meta': {'source': os.path.basename(source)}}, out)
+    meta = {'source': os.path.basename(source), 'left_empty': list(left_empty)}
+    torch.save({'state_dict': dict(state_dict), 'meta': meta}, out)

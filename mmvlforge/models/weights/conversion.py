@@ -9,6 +9,8 @@ from mmengine.model import update_init_info
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
+from mmvlforge.models.weights.reading import require_finite
+
 
 class Converted(NamedTuple):
     """A state dict under our names, and what did not fit."""
@@ -33,7 +35,8 @@ def convert(
         where: Name of the file, for messages.
 
     Raises:
-        ValueError: A shape does not fit (names the key and both shapes), or no key has a place in the target.
+        ValueError: A shape does not fit (names the key and both shapes), no key has a place in the target, or what has
+            one holds NaN or infinity.
     """
     state_dict, unused = {}, []
     for key, value in source.items():
@@ -44,6 +47,7 @@ def convert(
         state_dict[name] = _fit(value.detach(), target[name], f'{where}: {key} → {name}')
     if not state_dict:
         raise ValueError(f'{where}: no key fits the model; the file has {_some(source)}, the model {_some(target)}')
+    require_finite(state_dict, where)
     return Converted(state_dict, unused, [name for name in target if name not in state_dict])
 
 

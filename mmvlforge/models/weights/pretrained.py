@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmvlforge.annotations.json_files import read_json_object
@@ -121,7 +120,7 @@ class RetrieverPretrained:
     run, with queues and all, use ``--resume``.
 
     Args:
-        checkpoint: Path of a checkpoint that this project wrote. The tools refuse one that could run code.
+        checkpoint: Path of a checkpoint that this project wrote. One that could run code is refused.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -133,14 +132,12 @@ class RetrieverPretrained:
         Raises:
             ValueError: There is no such file, a shape does not fit, or no key does.
         """
-        try:
-            checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
-        except FileNotFoundError as error:
+        if not Path(self.checkpoint).is_file():
             raise ValueError(
                 f'model.init_cfg.checkpoint={self.checkpoint!r} does not exist. Pre-train first, name another '
                 'checkpoint, or start from nothing with --cfg-options model.init_cfg=None'
-            ) from error
-        state_dict = checkpoint.get('state_dict', checkpoint)
+            )
+        state_dict = read_state_dict(self.checkpoint)
         run = {name for name, _ in module.named_buffers() if name.startswith('contrastive_head.')}
         names = {key: key for key in state_dict if key not in run and not key.startswith('momentum.')}
         load_into(module, state_dict, names, self.checkpoint)

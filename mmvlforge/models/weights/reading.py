@@ -4,14 +4,17 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -19,6 +22,8 @@ from torch import Tensor
 from mmvlforge.annotations.json_files import read_json_object
 
 _REMEDY = 'Save the state dict alone and give that file: torch.save(model.state_dict(), FILE)'
+TOOLS_REMEDY = 'If you trust its source: --unsafe-load'
+_SHOWN = 10  # names in a message
 _HF_FILES = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json')
 
 
@@ -34,28 +39,52 @@ def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMED
         ValueError: The file is missing, damaged, a TorchScript archive, holds other objects than tensors (unless
             ``unsafe``), or holds no state dict.
     """
+    return dict(read_checkpoint(path, unsafe, remedy)['state_dict'])
+
+
+def read_checkpoint(
+    path: str | Path, unsafe: bool = False, remedy: str = _REMEDY, map_location: Any = 'cpu', mmap: bool = False
+) -> dict[str, Any]:
+    """Read all of a file as :func:`read_state_dict` reads its weights.
+
+    Args:
+        path: The file.
+        unsafe: As there.
+        remedy: As there.
+        map_location: Device of the tensors.
+        mmap: Map the tensors from the file, which must then stay as it is while they live: for a look at them.
+
+    Returns:
+        What the file holds, its weights under ``state_dict`` whatever it calls them.
+
+    Raises:
+        ValueError: As there.
+    """
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
     if path.suffix == '.safetensors':
         try:
-            return load_file(path)
+            return dict(state_dict=load_file(path))
         except SafetensorError as error:
             raise ValueError(f'{path}: not a readable safetensors file: {error}') from error
-    if _is_torchscript(path):
-        raise ValueError(
-            f'{path}: a TorchScript archive (as OpenAI publishes CLIP), not a state dict. Make one of it first: '
-            f"torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), NEW_FILE)"
-        )
+    fault = damage(path) or _foreign(path)
+    if fault:
+        raise ValueError(f'{path}: cannot be read: {fault}')
     try:
         with torch.serialization.safe_globals(_mmengine_globals()):
-            content = torch.load(path, map_location='cpu', weights_only=not unsafe)
+            content = torch.load(
+                path, map_location=map_location, weights_only=not unsafe, mmap=mmap and zipfile.is_zipfile(path)
+            )
     except (ImportError, AttributeError) as error:
         raise ValueError(f'{path}: holds an object of a package that is not installed: {error}') from error
     except Exception as error:  # on bytes that are no checkpoint the unpickler raises about anything
-        reason = _reason(error)
-        ending = '' if unsafe else f', or it holds other objects than tensors. {remedy}'
-        raise ValueError(f'{path}: cannot be read ({reason}). The file is damaged{ending}') from error
+        refused = _refused(error)
+        if refused:
+            raise ValueError(
+                f'{path}: was not read: it holds other objects than tensors, and it could run code: {refused}. {remedy}'
+            ) from error
+        raise ValueError(f'{path}: cannot be read: it is damaged, or no file of weights: {_reason(error)}') from error
     state = content
     if isinstance(content, Mapping):
         state = content.get('state_dict', content.get('model', content))
@@ -64,18 +93,86 @@ def read_state_dict(path: str | Path, unsafe: bool = False, remedy: str = _REMED
     odd = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
     if odd:
         raise ValueError(f'{path}: not a state dict: these entries are not tensors: {", ".join(odd[:5])}')
-    return dict(state)
+    return dict(state_dict=state) if state is content else {**content, 'state_dict': state}
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with the bytes of a PyTorch file, None if they are whole (or no PyTorch file's at all)."""
+    stat = path.stat()
+    return _damage(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)  # a file is looked at before the data are, and again when it is loaded
+def _damage(path: Path, size: int, mtime_ns: int) -> str | None:
+    if not size:
+        return 'it is empty (0 bytes)'
+    with open(path, 'rb') as file:
+        if file.read(2) != b'PK':
+            return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()  # PyTorch itself compares no checksum
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        return f'it is cut off or damaged ({error}); copy or download it again'
+    return f'its part {broken} is damaged (checksum); copy or download it again' if broken else None
+
+
+def _foreign(path: Path) -> str | None:
+    """What a file is that is no PyTorch file, None if it may be one."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any(name.endswith('/constants.pkl') for name in names):
+            return (
+                'it is a TorchScript archive (as OpenAI publishes CLIP), not a state dict. Make one of it first: '
+                "torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), NEW_FILE)"
+            )
+        if not any(name.endswith('/data.pkl') for name in names):
+            return f'it is a zip archive, but not of PyTorch; it holds {", ".join(names[:3]) or "nothing"}'
+        return None
+    with open(path, 'rb') as file:
+        head = file.read(512)
+    # Pickles of PyTorch before 1.6, and its tar files of before 0.2.
+    if head[0] == 0x80 or head[257:262] == b'ustar':
+        return None
+    return f'it is no file of weights; it begins with {head[:24]!r}'
+
+
+def require_finite(state_dict: Mapping[str, Tensor], where: str) -> None:
+    """Raise ValueError if weights hold NaN or infinity; the first ten such tensors are named.
+
+    Args:
+        state_dict: The weights.
+        where: Where they were read from.
+    """
+    bad = [name for name, value in state_dict.items() if not _finite(value)]
+    if bad:
+        raise ValueError(f'{where}: {len(bad)} tensors hold NaN or infinity: {first_of(bad)}')
+
+
+def _finite(value: Tensor) -> bool:
+    if not value.is_floating_point() or not value.numel() or value.is_meta:
+        return True
+    # In one pass; isfinite() alone would make two tensors of that size.
+    return bool(torch.stack(value.detach().aminmax()).isfinite().all())
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first ten names of a list, for a message."""
+    return ', '.join(names[:_SHOWN]) + (', ...' if len(names) > _SHOWN else '')
+
+
+def _refused(error: Exception) -> str | None:
+    """The object that PyTorch refused to make, if that is what the error is about."""
+    found = re.search(r'GLOBAL (\S+)', str(error))
+    return found[1] if found else None
 
 
 def _reason(error: Exception) -> str:
-    """What PyTorch says in many lines: the object that it refused to make, or the first line."""
+    """The first line of what PyTorch says in many, none of its advice to read the unsafe way."""
     text = str(error).strip()
-    refused = re.search(r'GLOBAL (\S+)', text)
-    if refused:
-        return f'it could run code: {refused[1]}'
-    # PyTorch goes on to advise the unsafe way.
     if not text or 'weights_only' in text:
-        return f'{type(error).__name__}, no file of weights'
+        return type(error).__name__
     return text.splitlines()[0]
 
 
@@ -91,15 +188,9 @@ def _mmengine_globals() -> list:
 def _log_method(owner: Any, name: str) -> Any:
     """Stands for ``getattr``, by which a file could reach anything: methods of the log alone."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise pickle.UnpicklingError(f'GLOBAL getattr({owner!r:.60}, {name!r})')
+        named = owner if isinstance(owner, type) else type(owner)
+        raise pickle.UnpicklingError(f'GLOBAL {named.__module__}.{named.__qualname__}.{name}')
     return getattr(owner, name)
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
 def read_hf_weights(folder: str | Path) -> dict[str, Tensor]:
@@ -127,34 +218,37 @@ def read_hf_weights(folder: str | Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def safe_checkpoints(unsafe: bool = False) -> Iterator[None]:
-    """Let no checkpoint run code while MMEngine reads it.
+def safe_checkpoints(unsafe: bool = False, held: dict[str, dict] | None = None) -> Iterator[None]:
+    """Let no checkpoint run code while MMEngine reads it: it then reads local files by :func:`read_checkpoint`.
 
-    MMEngine allows tensors and the few types that it writes itself, but unpickles whatever else there is. Within this
-    context PyTorch refuses to.
+    MMEngine by itself allows ``getattr``, by which a file reaches anything, and unpickles all of a file that it could
+    not read otherwise.
 
     Args:
-        unsafe: Leave it as it is, for files of a trusted source.
+        unsafe: Unpickle any object, for files of a trusted source.
+        held: ``{path: content}`` of files that were read before and are not to be read again.
 
     Raises:
-        ValueError: A checkpoint holds other objects.
+        ValueError: A checkpoint cannot be read, or holds other objects.
     """
-    if unsafe:
-        yield
-        return
-    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    held = held if held is not None else {}
+
+    def load_from_disk(filename: str, map_location: Any = None) -> dict:
+        return held.pop(filename, None) or read_checkpoint(filename, unsafe, TOOLS_REMEDY, map_location)
+
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # for what else reads files, such as DeepSpeed
     before = os.environ.get(name)
-    os.environ[name] = '1'
+    if not unsafe:
+        os.environ[name] = '1'
+    CheckpointLoader.register_scheme('', load_from_disk, force=True)
     try:
         yield
     except pickle.UnpicklingError as error:
-        found = re.search(r'GLOBAL (\S+)', str(error))
-        reason = found[1] if found else str(error).splitlines()[0]
         raise ValueError(
-            f'a checkpoint was not read, because it holds more than tensors and could run code: {reason}. If you trust '
-            'its source, save its state dict alone, or give train or test --unsafe-load'
+            f'a file was not read: it could run code: {_refused(error) or _reason(error)}. {TOOLS_REMEDY}'
         ) from None
     finally:
-        os.environ.pop(name)
+        CheckpointLoader.register_scheme('', load_from_local, force=True)
+        os.environ.pop(name, None)
         if before is not None:
             os.environ[name] = before
