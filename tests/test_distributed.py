@@ -3,6 +3,7 @@
 from project import free_port, run_tool, weights
 
 from mmvlforge.annotations.json_files import read_json
+from mmvlforge.folder_lock import folder_lock
 from mmvlforge.manifest import read_metrics_file
 
 
@@ -37,3 +38,13 @@ def test_two_processes_train_and_evaluate_as_one(tiny_config, tmp_path):
     assert results[2] == results[1]
     assert results[3] == results[1]
     assert len(results[1][1].splitlines()) == 13
+
+
+def test_a_second_launch_into_a_work_dir_is_refused(tiny_config, tmp_path):
+    """Its first process says why, and the launcher ends the others."""
+    with folder_lock(tmp_path / 'run', 'mmvlforge train'):
+        command = ['bash', 'tools/dist_train.sh', tiny_config, 2, '--work-dir', tmp_path / 'run']
+        refused = run_tool(*command, env={'PORT': free_port()}, check=False)
+        assert refused.returncode and not list((tmp_path / 'run').glob('*.pth'))
+    assert f'error: {tmp_path}/run is in use: mmvlforge train, process ' in refused.stderr
+    assert refused.stderr.count('is in use') == 1 and 'exitcode  : 2' in refused.stderr
