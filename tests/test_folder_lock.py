@@ -17,7 +17,7 @@ HOLD = """
 import os, sys, time
 from mmvlforge.folder_lock import folder_lock
 with folder_lock(sys.argv[1], 'a test'):
-    if os.fork():  # like a loader's worker, which outlives a killed training for some seconds
+    if not os.fork():  # like a loader's worker, which outlives a killed training for some seconds
         print('held', flush=True)
     sys.stdout.close()
     time.sleep(60)
