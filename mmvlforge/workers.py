@@ -1,7 +1,9 @@
 """Work spread over processes."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -39,8 +41,21 @@ def ordered_map(
         return
     with ExitStack() as stack:
         with _deaf_to_interrupts():
-            pool = stack.enter_context(multiprocessing.get_context(method).Pool(workers, cv2.setNumThreads, (0,)))
+            pool = stack.enter_context(multiprocessing.get_context(method).Pool(workers, _begin))
         yield lambda function, items: collect(pool.imap(function, items, chunksize=32))
+
+
+def _begin() -> None:
+    """A new process: alone on its core, and no longer at work than the one that started it, even if that is killed."""
+    cv2.setNumThreads(0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # the queue still holds work, and whoever waits for the folder believes it free
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from project import DGM4_METRICS, inside, kill_after_first_epoch, run_tool, weights
 
 from mmvlforge.cli import main
+from mmvlforge.manifest import MANIFEST, described_file
 
 
 @pytest.fixture(scope='session')
@@ -48,8 +49,13 @@ def test_scoring_written_predictions_gives_the_numbers_of_test_py(tiny_config, t
     scored_to = tmp_path / 'score.json'
     assert main(['score', 'manipulation', str(annotations), str(predictions), '--out', str(scored_to)]) == 0
     tested, scored = (json.loads((tmp_path / f'{n}.json').read_text()) for n in ('test', 'score'))
+    by_run, by_scorer = tested.pop(MANIFEST), scored.pop(MANIFEST)
     assert set(scored) > {*DGM4_METRICS, 'IoUmean/coord_rule', 'IoUmean/type_rule'}
     assert tested == scored
+    # Each says of what file it is, and so from which weights the scores are.
+    assert by_run['predictions'] == by_scorer['predictions'] == described_file(predictions)
+    assert by_run['data']['test'] == [by_scorer['annotations']] == [described_file(annotations, records=13)]
+    assert by_run['protocol'] == by_scorer['protocol'] == 'dgm4'
     assert len(predictions.read_text().splitlines()) == 13
     assert len(list((tmp_path / 'show').iterdir())) == 2
 

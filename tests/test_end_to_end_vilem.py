@@ -10,6 +10,8 @@ from project import ROOT, free_port, kill_after_first_epoch, run_tool, weights
 from tiny_vilem import tiny_model
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 
+from mmvlforge.manifest import read_metrics_file
+
 SETS = {
     'vilem_mini': {'i2t_R@1', 't2i_R@10', 'RSUM', 'i2t_MedR', 'detection_AUC/local', 'correction_top5/global'},
     'vilem_mini_winoground': {'text_score', 'image_score', 'group_score', 'text_score/1_pred'},
@@ -99,7 +101,9 @@ def test_killed_and_resumed_run_equals_uninterrupted_one(configs, trained, tmp_p
 def test_every_kind_of_set_is_scored(configs, trained, tmp_path, name):
     out = tmp_path / 'metrics.json'
     run_tool('tools/test.py', configs[name], trained / 'epoch_2.pth', '--work-dir', tmp_path, '--out', out)
-    metrics = json.loads(out.read_text())
+    metrics, manifest = read_metrics_file(out)
+    (data,) = manifest['data']['test']
+    assert data['records'] > 0 and len(data['fingerprint']) == 32
     assert SETS[name] <= metrics.keys()
     assert all(value == value and value >= 0 for value in metrics.values())
 
@@ -121,7 +125,7 @@ def test_two_processes_train_and_evaluate_as_one(configs, trained, tmp_path):
             *launch, config, trained / 'epoch_2.pth', *([2] if env else []), '--work-dir', tmp_path / 'test',
             '--out', out, '--cfg-options', 'test_dataloader.batch_size=1', env=env,
         )  # fmt: skip
-        found.append(json.loads(out.read_text()))
+        found.append(read_metrics_file(out)[0])
     assert found[0] == found[1]
 
 

@@ -2,8 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
+from project import ROOT, environment
 
 from mmvlforge.workers import ordered_map
 
@@ -28,3 +33,43 @@ def test_one_worker_is_this_process():
     with ordered_map(1, done.append) as run:
         assert run(where, 'ab') == [('a', os.getpid(), False), ('b', os.getpid(), False)]
     assert done == [1, 2]
+
+
+def linger(out):
+    (out / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize('method', ['spawn', 'fork'])
+def test_processes_end_with_the_one_that_started_them(tmp_path, method):
+    """Also if it is killed: work that is left in their queue would go to a folder that the next one already fills."""
+    lines = (
+        'from pathlib import Path',
+        'from test_workers import linger, ordered_map',
+        "if __name__ == '__main__':",
+        f'    with ordered_map(2, method={method!r}) as run:',
+        f'        run(linger, [Path({str(tmp_path)!r})] * 99)',
+    )
+    (tmp_path / 'main.py').write_text('\n'.join(lines))
+    env = environment(PYTHONPATH=os.pathsep.join(map(str, (ROOT, ROOT / 'tests'))))
+    process = subprocess.Popen([sys.executable, tmp_path / 'main.py'], env=env)
+    workers = []
+    deadline = time.time() + 100
+    while len(workers) < 2:
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+        workers = [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]
+    process.kill()
+    process.wait()
+    deadline = time.time() + 20
+    while any(is_alive(worker) for worker in workers):
+        assert time.time() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        # One that ended and that nobody has asked after is still listed.
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False

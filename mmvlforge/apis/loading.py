@@ -1,6 +1,5 @@
 """Trained models: loaded strictly, and without running what a file may carry."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmvlforge.config_files import find_config, load_config, told_of_config
+from mmvlforge.manifest import weights_fingerprint
 from mmvlforge.models.weights.reading import first_of, read_state_dict, require_finite
 from mmvlforge.registry import MODELS
 
@@ -87,11 +87,7 @@ class TrainedModel:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of all weights by name: equal for equal weights, whatever file they come from."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, value in sorted(self.model.state_dict().items()):
-            digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return weights_fingerprint(self.model.state_dict())
 
     def describe(self) -> dict:
         """Name, fingerprint and training set, as results carry them; null where the config does not say."""

@@ -47,8 +47,12 @@ def manipulation(
     from mmvlforge.annotations.annotation_file import read_annotations
     from mmvlforge.evaluation.predictions import read_predictions
     from mmvlforge.evaluation.scoring import join, score, score_rows, trivial_predictions
+    from mmvlforge.manifest import check_made_from, file_fingerprint
     from mmvlforge.reports.manipulation import read_metrics, write_report
 
+    if metrics:
+        made_from = dict(annotations=file_fingerprint(annotations), predictions=file_fingerprint(predictions))
+        check_made_from(metrics, **made_from)
     fmt = read_format(classes, config)
     records = read_annotations(annotations)
     rows, lines = read_predictions(predictions)
@@ -78,16 +82,23 @@ def retrieval(
     from mmvlforge.annotations.json_files import write_json
     from mmvlforge.apis.pictures import draw_overview
     from mmvlforge.apis.retrieval import TrainedRetriever
+    from mmvlforge.manifest import MANIFEST, check_made_from, described_file, new_manifest, read_metrics_file
     from mmvlforge.reports.retrieval import chance_of, read_metrics, write_report
 
     values = read_metrics(metrics)
     trained = TrainedRetriever(config, checkpoint, read_cfg_options(cfg_options))
+    model = trained.trained.describe()
+    for path in metrics:
+        check_made_from(path, weights=model['fingerprint'])
     features = trained.features()
     num_images, num_captions = len(features.image), len(features.text)
     chance = chance_of(values, features.owner, num_images)
     write_report(out, title, values, chance, draw_overview(trained, features, num), num_images, num_captions)
     if all_metrics:
-        write_json(all_metrics, values)
+        sources = [described_file(path, **{MANIFEST: read_metrics_file(path)[1]}) for path in metrics]
+        weights = dict(file=checkpoint, fingerprint=model['fingerprint'])
+        manifest = new_manifest('report retrieval', config=config, weights=weights, metrics=sources)
+        write_json(all_metrics, {**values, MANIFEST: manifest})
     print_table(['metric', 'model', 'chance'], [[name, values[name], chance[name]] for name in chance])
 
 
@@ -208,7 +219,8 @@ def similarity(
         name = Path(own_config).stem
         if name in models:  # one config, two checkpoints
             name = f'{name} ({Path(own_checkpoint).stem})'
-        models[name] = measure_similarities(TrainedRetriever(own_config, own_checkpoint, options).features())
+        retriever = TrainedRetriever(own_config, own_checkpoint, options)
+        models[name] = dict(measure_similarities(retriever.features()), model=retriever.trained.describe())
     write_json(out / 'similarity.json', models)
     _write([draw_similarity_chart(models)], out)
     kinds = ('positive', 'negative', 'normalised_margin')

@@ -11,7 +11,8 @@ __all__ = ['test', 'train']
 
 Config = Annotated[str, typer.Argument(help='config file, or the name of one of ours such as dgm4/dca_imq')]
 WorkDir = Annotated[
-    str | None, typer.Option(metavar='DIR', help='folder for logs and checkpoints (default: work_dirs/CONFIG_NAME)')
+    str | None,
+    typer.Option(metavar='DIR', help="folder for checkpoints and logs, a test's in test/ (default: work_dirs/CONFIG)"),
 ]
 UnsafeLoad = Annotated[
     bool, typer.Option('--unsafe-load', help='unpickle any object in a checkpoint: only for a source you trust')
@@ -31,7 +32,7 @@ def train(
         ),
     ] = None,
     auto_scale_lr: Annotated[
-        bool, typer.Option('--auto-scale-lr', help='scale the learning rate with the batch size')
+        bool, typer.Option('--auto-scale-lr', help='scale the learning rate with batch x processes x accumulation')
     ] = False,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the model')] = False,
     cfg_options: CfgOptions = None,
@@ -67,7 +68,7 @@ def test(
     ] = None,
     show_dir: Annotated[str | None, typer.Option(metavar='DIR', help='draw truth and prediction')] = None,
     show_worst: Annotated[int | None, typer.Option(metavar='N', help='draw only the N worst predictions')] = None,
-    amp: Annotated[bool, typer.Option('--amp', help='mixed precision (needs an accelerator)')] = False,
+    amp: Annotated[bool, typer.Option('--amp', help='bfloat16 autocast, on any device')] = False,
     cfg_options: CfgOptions = None,
     unsafe_load: UnsafeLoad = False,
     launcher: Launcher = 'none',

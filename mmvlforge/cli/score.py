@@ -18,7 +18,7 @@ Classes = Annotated[
     Path | None, typer.Option(help='JSON file of sets other than DGM4: fake_cls to (image type, text type)')
 ]
 FormatConfig = Annotated[str | None, typer.Option(help="take classes and fields from this config's test set")]
-Out = Annotated[Path | None, typer.Option(help='write the metrics to this JSON file as well')]
+Out = Annotated[Path | None, typer.Option(help='write the metrics, and what they were made from, to this JSON file')]
 
 
 @app.command()
@@ -39,6 +39,7 @@ def manipulation(
     from mmvlforge.annotations.json_files import write_json
     from mmvlforge.evaluation.predictions import read_predictions
     from mmvlforge.evaluation.scoring import join, left_out, score, score_rows, trivial_predictions, uncut_boxes
+    from mmvlforge.manifest import MANIFEST, described_file, new_manifest
 
     fmt = read_format(classes, config)
     records = read_annotations(annotations)
@@ -67,7 +68,15 @@ def manipulation(
             'Precision, Recall and F1 leave them out'
         )
     if out:
-        write_json(out, result)
+        manifest = new_manifest(
+            'score manipulation',
+            annotations=described_file(annotations, records=len(records)),
+            predictions=described_file(predictions),
+            protocol=protocol,
+            classes=described_file(classes) if classes else None,
+            config=config,
+        )
+        write_json(out, {**result, MANIFEST: manifest})
 
 
 def read_format(classes: Path | None, config: str | None) -> 'RecordFormat | None':
@@ -96,6 +105,7 @@ def retrieval(
     from mmvlforge.annotations.json_files import write_json
     from mmvlforge.evaluation.feature_file import read_features
     from mmvlforge.evaluation.retrieval import image_text_metrics
+    from mmvlforge.manifest import MANIFEST, described_file, new_manifest
 
     arrays = read_features(features)
     try:
@@ -105,4 +115,4 @@ def retrieval(
     print(f'{len(arrays["image_feats"])} images, {len(arrays["text_feats"])} captions, in percent (MedR in ranks)')
     print_table(['metric', 'value'], [list(item) for item in result.items()])
     if out:
-        write_json(out, result)
+        write_json(out, {**result, MANIFEST: new_manifest('score retrieval', features=described_file(features))})

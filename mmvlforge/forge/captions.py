@@ -45,7 +45,7 @@ from mmvlforge.forge.caption_scenes import (
     write_caption,
 )
 from mmvlforge.forge.drawing import pick, take_photo
-from mmvlforge.forge.generated_set import SPLITS, finish, made_from, prepare
+from mmvlforge.forge.generated_set import SPLITS, filling, made_from
 from mmvlforge.workers import ordered_map
 
 __all__ = ['CATEGORIES', 'FORMAT', 'Caption', 'make_mini_set', 'make_picture', 'negatives', 'read_scenes']
@@ -292,26 +292,26 @@ def make_mini_set(
         room = LAST_ID[split] - FIRST_ID[split] + 1
         if not 5 <= sizes[split] <= room:
             raise ValueError(f'The {split} split holds 5 to {room} pictures, not {sizes[split]}.')
-    if not prepare(out, NAME, PARTS, made_from(FORMAT, sizes, seed, workers), force):
-        return False
-    for folder in ('images', 'winoground/images', 'sugarcrepe', 'msrvtt/videos'):
-        (out / folder).mkdir(parents=True)
+    with filling(out, NAME, PARTS, made_from(FORMAT, sizes, seed, workers), force) as missing:
+        if not missing:
+            return False
+        for folder in ('images', 'winoground/images', 'sugarcrepe', 'msrvtt/videos'):
+            (out / folder).mkdir(parents=True)
 
-    number = sizes['test'] // 5
-    items = [(split, index) for split in SPLITS for index in range(sizes[split])]
-    total = len(items) + 2 * number
-    with ordered_map(workers, lambda done: progress(done, total), 'spawn') as run:
-        pictures = run(functools.partial(_write_picture, out=out, seed=seed), items)
-        examples = run(functools.partial(_write_example, out=out, seed=seed), range(number))
-        sentences = run(functools.partial(_write_video, out=out, seed=seed), range(number))
-    told = {split: [row for item, row in zip(items, pictures) if item[0] == split] for split in SPLITS}
-    _write_karpathy(out, told)
-    lines = [json.dumps(example) + '\n' for example in examples]
-    (out / 'winoground/examples.jsonl').write_text(''.join(lines))
-    _write_sugarcrepe(out, [scene for scene, _ in told['test']], seed, number)
-    with open(out / 'msrvtt/test.csv', 'w', newline='') as file:
-        rows = [(f'ret{n}', f'msr{n}', f'video{n}', sentence) for n, sentence in enumerate(sentences)]
-        csv.writer(file, lineterminator='\n').writerows([('key', 'vid_key', 'video_id', 'sentence'), *rows])
-    _write_tokenizer(out / 'tokenizer')
-    finish(out, NAME)
+        number = sizes['test'] // 5
+        items = [(split, index) for split in SPLITS for index in range(sizes[split])]
+        total = len(items) + 2 * number
+        with ordered_map(workers, lambda done: progress(done, total), 'spawn') as run:
+            pictures = run(functools.partial(_write_picture, out=out, seed=seed), items)
+            examples = run(functools.partial(_write_example, out=out, seed=seed), range(number))
+            sentences = run(functools.partial(_write_video, out=out, seed=seed), range(number))
+        told = {split: [row for item, row in zip(items, pictures) if item[0] == split] for split in SPLITS}
+        _write_karpathy(out, told)
+        lines = [json.dumps(example) + '\n' for example in examples]
+        (out / 'winoground/examples.jsonl').write_text(''.join(lines))
+        _write_sugarcrepe(out, [scene for scene, _ in told['test']], seed, number)
+        with open(out / 'msrvtt/test.csv', 'w', newline='') as file:
+            rows = [(f'ret{n}', f'msr{n}', f'video{n}', sentence) for n, sentence in enumerate(sentences)]
+            csv.writer(file, lineterminator='\n').writerows([('key', 'vid_key', 'video_id', 'sentence'), *rows])
+        _write_tokenizer(out / 'tokenizer')
     return True

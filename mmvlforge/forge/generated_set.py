@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmvlforge.annotations.json_files import read_json_object
+from mmvlforge.folder_lock import folder_lock
 
-__all__ = ['SPLITS', 'finish', 'made_from', 'prepare']
+__all__ = ['SPLITS', 'filling', 'made_from']
 
 SPLITS = ('train', 'val', 'test')
 
@@ -32,8 +34,9 @@ def made_from(version: int, sizes: dict[str, int], seed: int, workers: int) -> d
     return dict(format=version, seed=seed, **{f'num_{split}': sizes[split] for split in SPLITS})
 
 
-def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: bool) -> bool:
-    """Make a folder ready to be filled.
+@contextmanager
+def filling(out: Path, name: str, parts: Sequence[str], arguments: dict, force: bool) -> Iterator[bool]:
+    """Hold a folder, make it ready to be filled, and mark the set as finished when that was done.
 
     Args:
         out: The folder.
@@ -42,12 +45,21 @@ def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: 
         arguments: What the set is made from.
         force: Replace a set that was made from other arguments.
 
-    Returns:
+    Yields:
         False if the folder already holds the finished set.
 
     Raises:
-        ValueError: The folder holds another set, or files that are not of this program.
+        ValueError: The folder holds another set, or files that are not of this program, or is being filled by another
+            process.
     """
+    with folder_lock(out, f'a maker of {name}'):
+        missing = _prepare(out, name, parts, arguments, force)
+        yield missing
+        if missing:
+            os.replace(out / f'{name}.json.part', out / f'{name}.json')
+
+
+def _prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: bool) -> bool:
     finished, unfinished = out / f'{name}.json', out / f'{name}.json.part'
     if finished.exists() and not unfinished.exists():
         held = read_json_object(finished)
@@ -63,7 +75,6 @@ def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: 
         if foreign:
             slash = '/' if (out / foreign[0]).is_dir() else ''
             raise ValueError(f'{out} holds {foreign[0]}{slash} of another origin: choose another folder.')
-    out.mkdir(parents=True, exist_ok=True)
     unfinished.write_text(json.dumps(arguments) + '\n')
     finished.unlink(missing_ok=True)
     for part in parts:
@@ -72,8 +83,3 @@ def prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force: 
         else:
             (out / part).unlink(missing_ok=True)
     return True
-
-
-def finish(out: Path, name: str) -> None:
-    """Mark the set as finished."""
-    os.replace(out / f'{name}.json.part', out / f'{name}.json')

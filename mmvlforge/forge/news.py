@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from mmvlforge.forge.drawing import overlay, take_photo, warp
-from mmvlforge.forge.generated_set import SPLITS, finish, made_from, prepare
+from mmvlforge.forge.generated_set import SPLITS, filling, made_from
 from mmvlforge.forge.news_scenes import (
     PEOPLE,
     SIZE,
@@ -240,18 +240,17 @@ def make_mini_set(
     items = [
         (split, index, name) for split in SPLITS for index, name in enumerate(class_list(sizes[split], seed, split))
     ]
-    if not prepare(out, NAME, ('DGM4', 'metadata', 'tokenizer'), arguments, force):
-        return False
+    with filling(out, NAME, ('DGM4', 'metadata', 'tokenizer'), arguments, force) as missing:
+        if not missing:
+            return False
+        with ordered_map(workers, lambda done: progress(done, len(items)), 'spawn') as run:
+            records = run(functools.partial(_write_record, out=out, seed=seed), items)
 
-    with ordered_map(workers, lambda done: progress(done, len(items)), 'spawn') as run:
-        records = run(functools.partial(_write_record, out=out, seed=seed), items)
-
-    (out / 'metadata').mkdir()
-    for split in SPLITS:
-        lines, records = records[: sizes[split]], records[sizes[split] :]
-        if split == 'train':
-            train_tokenizer([record['text'] for record in lines], out / 'tokenizer', VOCAB_SIZE, MAX_TOKENS)
-        text = '[' + ',\n'.join(json.dumps(record) for record in lines) + ']\n'
-        (out / 'metadata' / f'{split}.json').write_text(text)
-    finish(out, NAME)
+        (out / 'metadata').mkdir()
+        for split in SPLITS:
+            lines, records = records[: sizes[split]], records[sizes[split] :]
+            if split == 'train':
+                train_tokenizer([record['text'] for record in lines], out / 'tokenizer', VOCAB_SIZE, MAX_TOKENS)
+            text = '[' + ',\n'.join(json.dumps(record) for record in lines) + ']\n'
+            (out / 'metadata' / f'{split}.json').write_text(text)
     return True

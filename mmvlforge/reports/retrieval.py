@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmvlforge.annotations.json_files import read_json_object
 from mmvlforge.evaluation.retrieval import WINOGROUND_CHANCE, image_text_chance
+from mmvlforge.manifest import read_metrics_file
 from mmvlforge.reports.page import Metric, figure, metric_groups, write_page
 from mmvlforge.visualization.drawing import Drawn
 
@@ -41,11 +41,11 @@ def read_metrics(paths: Sequence[str | Path]) -> dict[str, float]:
     """Join the metrics of several files.
 
     Raises:
-        ValueError: A file is no JSON object of numbers, or none of the metrics is known.
+        ValueError: A file is no JSON object of numbers (its manifest apart), or none of the metrics is known.
     """
     metrics: dict[str, float] = {}
     for path in paths:
-        found = read_json_object(path)
+        found = read_metrics_file(path)[0]
         if not all(type(value) in (int, float) for value in found.values()):
             raise ValueError(f'{path}: must be a JSON object of numbers')
         metrics.update({name: float(value) for name, value in found.items()})

@@ -13,6 +13,7 @@ from project import ROOT, environment, hear_interrupts, run_tool
 
 from mmvlforge.cli import main
 from mmvlforge.cli.progress import progress
+from mmvlforge.folder_lock import LOCK_FILE
 
 
 @pytest.mark.parametrize(('kind', 'unit'), [('news', 'records'), ('captions', 'pictures')])
@@ -116,3 +117,30 @@ def test_as_a_command(tmp_path):
     assert main([*map(str, args), '--workers', '1', '--seed', '1', '--force']) == 0
     assert main([*map(str, args), '--workers', '1', '--force']) == 0
     assert {path: path.read_bytes() for path in (tmp_path / 'set').rglob('*') if path.is_file()} == before
+
+
+def test_one_maker_a_folder_and_after_a_kill_the_next_one_finds_it_usable(tmp_path, capsys):
+    """Two at once once left a set that was marked finished without a third of its pictures."""
+    out = tmp_path / 'set'
+    command = [sys.executable, '-m', 'mmvlforge', 'forge', 'news', str(out), '--num', '100000', '--workers', '2']
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+    deadline = time.time() + 100
+    while not list(out.glob('DGM4/origin/*/*/*.jpg')):
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+    for kind in ('news', 'captions'):
+        again = ['forge', kind, str(out), '--num', '9', '--num-val', '9', '--num-test', '9', '--workers', '1']
+        assert main([*again, '--seed', '1']) == 2
+        err = capsys.readouterr().err
+        assert f'{out} is in use: a maker of mini_dgm4, process {process.pid} on ' in err and 'Traceback' not in err
+    assert process.poll() is None and list(out.glob('DGM4/origin/*/*/*.jpg'))
+    process.kill()
+    process.wait()
+    again[1] = 'news'
+    assert main(again) == 0
+    records = [
+        r for split in ('train', 'val', 'test') for r in json.loads((out / f'metadata/{split}.json').read_text())
+    ]
+    pictures = {str(path.relative_to(out)) for path in out.rglob('*.jpg')}
+    assert pictures == {record['image'] for record in records} and len(records) == 27
+    assert not (out / LOCK_FILE).exists()

@@ -209,3 +209,16 @@ def test_wrong_arguments(files, tmp_path, capsys, change, message):
     assert call(*args) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'r.html').exists()
+
+
+def test_metrics_of_other_predictions_are_refused(files, tmp_path, capsys):
+    """They would stand beside pictures and counts of these."""
+    ann, pred, out = files / 'ann.json', files / 'pred.jsonl', tmp_path / 'r.html'
+    assert main(['score', 'manipulation', str(ann), str(pred), '--out', str(tmp_path / 'scores.json')]) == 0
+    assert call(ann, pred, '--out', out, '--metrics', tmp_path / 'scores.json') == 0
+    out.unlink()
+    other = tmp_path / 'other.jsonl'
+    other.write_text(pred.read_text().replace('0.75', '0.74'))
+    assert call(ann, other, '--out', out, '--metrics', tmp_path / 'scores.json') == 2
+    told = f'scores.json: was made from other predictions than those given: from {pred}'
+    assert told in capsys.readouterr().err and not out.exists()

@@ -13,6 +13,7 @@ from mmvlforge.apis.pictures import draw_overview, draw_proofread, read_caption,
 from mmvlforge.apis.retrieval import TrainedRetriever
 from mmvlforge.cli import main
 from mmvlforge.evaluation import ProofreadingMetric
+from mmvlforge.manifest import MANIFEST, described_file
 
 
 @pytest.fixture
@@ -105,6 +106,7 @@ def test_similarity_distribution_beside_another_model(retriever, tmp_path):
     assert call('similarity', retriever, '--out', tmp_path, *beside) == 0
     found = json.loads((tmp_path / 'similarity.json').read_text())
     assert list(found) == ['tiny', 'tiny (tiny)'] and found['tiny'] == found['tiny (tiny)']
+    assert found['tiny']['model']['name'] == 'tiny' and len(found['tiny']['model']['fingerprint']) == 32
     assert found['tiny']['positive']['count'] == 9 and found['tiny']['negative']['count'] == 45
     assert Image.open(tmp_path / 'similarity.png').width == 1100
 
@@ -116,7 +118,7 @@ def test_gallery(retriever, tmp_path):
     ]  # fmt: skip
 
 
-def test_report(retriever, tmp_path, capsys):
+def test_report(retriever, trained, tmp_path, capsys):
     (tmp_path / 'a.json').write_text(
         '{"i2t_R@1": 50.0, "t2i_R@1": 10.0, "detection_AUC/local": 80, "detection_AUC/chance": 60, "i2t_MedR": 2.0}'
     )
@@ -146,7 +148,30 @@ def test_report(retriever, tmp_path, capsys):
     # of metrics, proofreading, maps and both galleries; the chart has its own
     assert page.count('<ul class=legend>') == 5
     assert 'http' not in re.sub(r'base64,[^"]+', '', page)
-    assert json.loads((tmp_path / 'all.json').read_text())['text_score/Object'] == 1
+    joined = json.loads((tmp_path / 'all.json').read_text())
+    assert joined['text_score/Object'] == 1
+    assert joined[MANIFEST]['weights']['fingerprint'] == trained.trained.fingerprint
+    assert joined[MANIFEST]['metrics'] == [described_file(tmp_path / f'{n}.json', manifest={}) for n in 'ab']
+
+
+def test_a_report_shows_metrics_of_its_own_model_alone(retriever, trained, tmp_path, capsys):
+    own, page = tmp_path / 'own.json', tmp_path / 'r.html'
+    assert main(['test', str(retriever / 'tiny.py'), str(retriever / 'tiny.pth'), '--out', str(own),
+                 '--work-dir', str(tmp_path)]) == 0  # fmt: skip
+    manifest = json.loads(own.read_text())[MANIFEST]
+    assert manifest['weights'] == dict(file=str(retriever / 'tiny.pth'), fingerprint=trained.trained.fingerprint)
+    args = ('--metrics', own, '--all-metrics', tmp_path / 'all.json', '--out', page)
+    assert call('retrieval', retriever, *args, '--num', 1) == 0
+    # What was joined names its sources, and can be read again.
+    assert json.loads((tmp_path / 'all.json').read_text())[MANIFEST]['metrics'][0][MANIFEST] == manifest
+    assert call('retrieval', retriever, '--metrics', tmp_path / 'all.json', '--out', page, '--num', 1) == 0
+    page.unlink()
+    manifest['weights']['fingerprint'] = '0' * 32
+    own.write_text(json.dumps({'RSUM': 100.0, MANIFEST: manifest}))
+    capsys.readouterr()
+    assert call('retrieval', retriever, *args) == 2
+    assert f'{own}: was made from other weights than those given' in capsys.readouterr().err
+    assert not page.exists()
 
 
 def test_a_variant_without_correction_has_a_report_without_proofreading(retriever, trained, tmp_path):

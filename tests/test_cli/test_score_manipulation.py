@@ -12,6 +12,8 @@ from mmvlforge.annotations.json_files import write_json
 from mmvlforge.cli import main
 from mmvlforge.evaluation.predictions import write_predictions
 from mmvlforge.evaluation.scoring import score, trivial_predictions
+from mmvlforge.manifest import MANIFEST, file_fingerprint
+from mmvlforge.version import __version__
 
 
 def record(fake_cls, box=(), words=()):
@@ -40,9 +42,14 @@ def test_json_and_table(files, tmp_path, capsys, protocol, iou):
     out = tmp_path / 'results' / 'out.json'
     assert main(['score', 'manipulation', *files, '--protocol', protocol, '--out', str(out)]) == 0
     found = json.loads(out.read_text())
+    manifest = found.pop(MANIFEST)
     assert sorted(found) == sorted(DGM4_METRICS)
     assert found == score(RECORDS, trivial_predictions(RECORDS), protocol)
     assert found['IoUmean'] == iou
+    assert manifest['command'] == 'score manipulation' and manifest['protocol'] == protocol
+    assert manifest['annotations'] == dict(file=files[0], fingerprint=file_fingerprint(files[0]), records=5)
+    assert manifest['predictions'] == dict(file=files[1], fingerprint=file_fingerprint(files[1]))
+    assert manifest['versions']['mmvlforge'] == __version__
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f'5 rows, protocol {protocol}, in percent'
     assert f'IoUmean        {iou:.2f}' in lines
@@ -54,7 +61,7 @@ def test_breakdown_on_request(files, tmp_path, capsys):
     out = tmp_path / 'out.json'
     assert main(['score', 'manipulation', *files, '--per-class', '--out', str(out)]) == 0
     found = json.loads(out.read_text())
-    assert sorted(found) == sorted([*DGM4_METRICS, 'per_class', 'per_manipulation'])
+    assert sorted(found) == sorted([*DGM4_METRICS, 'per_class', 'per_manipulation', MANIFEST])
     assert found['per_manipulation']['orig']['F1'] is None
     text = capsys.readouterr().out
     assert 'per_manipulation  samples  detection_rate  IoUmean    F1' in text

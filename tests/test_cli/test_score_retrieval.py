@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmvlforge.cli import main
+from mmvlforge.manifest import MANIFEST, described_file
 
 
 class Payload:
@@ -29,6 +30,8 @@ def test_json_and_table(arrays, tmp_path, capsys):
     out = tmp_path / 'new' / 'out.json'
     assert main(['score', 'retrieval', str(tmp_path / 'f.npz'), '--out', str(out)]) == 0
     found = json.loads(out.read_text())
+    manifest = found.pop(MANIFEST)
+    assert manifest['features'] == described_file(tmp_path / 'f.npz') and 'versions' in manifest
     # Image 1: caption 4 (score 2) before its own (1). Caption 4: image 1 before its own.
     assert found == {
         'i2t_R@1': 75.0,
