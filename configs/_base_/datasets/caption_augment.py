@@ -20,7 +20,7 @@ augment = dict(
     policies=augment_policies,
     num_policies=2,
     magnitude_level=7,
-    # Every chosen operation is applied. (prob=0.5 in copies of ALBEF's code: more than a quarter of the pictures stay as
-    # they are.) What moves in is grey; of a single 128, Rotate makes red.
+    # Every chosen operation is applied. (prob=0.5 in copies of ALBEF's code: more than a quarter of the pictures stay
+    # as they are.) What moves in is grey; of a single 128, Rotate makes red.
     hparams=dict(prob=1.0, pad_val=(128, 128, 128), interpolation='bilinear'),
 )
