@@ -53,7 +53,7 @@ class PairwiseCaptionMetric(BaseFeatureMetric):
         indices, images, captions, categories = self.unique_columns(results)
         pictures = same_number(images, indices, 1, 'images')[:, 0]
         if self.num_captions is not None:
-            captions = same_number(captions, indices, self.num_captions, 'captions')
+            same_number(captions, indices, self.num_captions, 'captions')
         unknown = sorted(set(self.exclude) - set(categories))
         if unknown:
             print_log(f'exclude: no sample is of category {unknown}', logger='current', level=logging.WARNING)
