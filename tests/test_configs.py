@@ -15,6 +15,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from project import ROOT
 
 from mmvlforge.cli import main
+from mmvlforge.cli.output import read_cfg_options
 from mmvlforge.config_files import load_config
 from mmvlforge.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmvlforge.structures import CaptionTargets, VLInputs
@@ -342,6 +343,22 @@ def test_no_config_names_what_follows_train_cfg():
         cfg = Config.fromfile(str(path)) if path in CONFIGS else {}
         assert 'max_epochs' not in cfg, path
         assert not [s for s in cfg.get('param_scheduler', []) if 'T_max' in s or s.get('end', 0) > 8000], path
+
+
+def test_aro_counts_as_published():
+    """Without relations that are called symmetric, without rare pairs of attributes; a switch counts all."""
+    (metric,) = load_config('vilem/vilem_aro').test_evaluator.metrics
+    assert metric.means == 'macro' and len(set(metric.exclude)) == len(metric.exclude) == 157
+    assert {'near', 'next to', 'beside'} < set(metric.exclude)
+    assert not {'on', 'in', 'behind', 'to the left of', 'riding', 'wearing'} & set(metric.exclude)
+    options = read_cfg_options(['test_evaluator.metrics.0.exclude=[]'])
+    (metric,) = load_config('vilem/vilem_aro', options).test_evaluator.metrics
+    assert METRICS.build(metric).exclude == []
+    (metric,) = load_config('vilem/vilem_aro_attribution').test_evaluator.metrics
+    assert (metric.means, metric.min_samples) == ('macro', 25)
+    for name in ('coco', 'flickr30k'):
+        (metric,) = load_config(f'vilem/vilem_aro_{name}_order').test_evaluator.metrics
+        assert metric.num_captions is None
 
 
 def test_a_run_within_its_warm_up_is_refused(tiny_config, tmp_path, capsys):

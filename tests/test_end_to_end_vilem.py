@@ -18,6 +18,11 @@ SETS = {
     'vilem_mini_sugarcrepe': {'add_att', 'swap_obj', 'replace', 'swap', 'add'},
     'vilem_mini_msrvtt': {'t2v_R@1', 't2v_R@10', 't2v_MedR'},
     'aro': {'left of', 'in', 'macro'},
+    'aro_order': {'order'},
+}
+ARO = {  # whose configs differ from SugarCrepe's in these
+    'aro': dict(type='PairwiseCaptionMetric', means='macro'),
+    'aro_order': dict(type='PairwiseCaptionMetric', num_captions=None),
 }
 
 
@@ -41,6 +46,19 @@ def mini(tmp_path_factory) -> Path:
             ]
         )
     )
+    captions = [image['sentences'][0]['raw'].split() for image in images]
+    (out / 'aro_order.json').write_text(
+        json.dumps(
+            [
+                # The first has one shuffle that is the caption itself.
+                dict(
+                    image=image['filename'],
+                    caption_options=[' '.join(w) for w in (words, words[::-1], words[row > 0 :] + words[: row > 0])],
+                )
+                for row, (image, words) in enumerate(zip(images, captions))
+            ]
+        )
+    )
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(out / 'tokenizer')
     sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
@@ -54,7 +72,7 @@ def configs(mini) -> dict:
     """The mini configs on this set, by name, two epochs of 28 steps; dropout on."""
     paths = {}
     for name in SETS:
-        cfg = Config.fromfile(str(ROOT / f'configs/vilem/{name if name != "aro" else "vilem_mini_sugarcrepe"}.py'))
+        cfg = Config.fromfile(str(ROOT / f'configs/vilem/{name if name not in ARO else "vilem_mini_sugarcrepe"}.py'))
         options = {
             **tiny_model(cfg.model.text_encoder.vocab_size),
             'model.text_encoder.drop': 0.1,
@@ -68,10 +86,10 @@ def configs(mini) -> dict:
             tokenizer = [t.type for t in cfg[loader].dataset.pipeline].index('CaptionTokenizer')
             options[f'{loader}.dataset.pipeline.{tokenizer}.name'] = str(mini / 'tokenizer')
         cfg.merge_from_dict(options)
-        if name == 'aro':
+        if name in ARO:
             for loader in (cfg.val_dataloader, cfg.test_dataloader):
-                loader.dataset.update(ann_file='aro.json', reader=dict(type='aro'))
-            cfg.val_evaluator.metrics = cfg.test_evaluator.metrics = [dict(type='PairwiseCaptionMetric', means='macro')]
+                loader.dataset.update(ann_file=f'{name}.json', reader=dict(type=name))
+            cfg.val_evaluator.metrics = cfg.test_evaluator.metrics = [ARO[name]]
         paths[name] = mini / f'{name}.py'
         cfg.dump(paths[name])
     return paths

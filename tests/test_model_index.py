@@ -16,7 +16,7 @@ MODELS = [model for path in METAFILES for model in mmengine.load(ROOT / path)['M
 PAGES = ''.join((ROOT / page).read_text(encoding='utf-8') for page in ('README.md', 'docs/mini_benchmark.md'))
 ROWS = [set(re.findall(r'[\d.]+', line)) for line in PAGES.splitlines() if line.startswith('|')]
 SAME_MODEL = re.compile(r'_(1gpu|bf16|fsdp|deepspeed)$')  # trained by other means
-TESTS_ONLY = re.compile(r'_(zeroshot(_momentum)?|winoground|sugarcrepe|aro|msrvtt)$')
+TESTS_ONLY = re.compile(r'_(zeroshot(_momentum)?|winoground|sugarcrepe|aro(_\w+)?|msrvtt)$')
 ALIASES = {'vilem_table6_6'}  # is vilem_table5_h
 
 

@@ -1,4 +1,4 @@
-"""ARO, relations of Visual Genome.
+"""ARO, relations of Visual Genome, without symmetric ones as published.
 
 python tools/test.py configs/vilem/vilem_aro.py work_dirs/vilem_base_cc13m/epoch_20.pth
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmvlforge.annotations.annotation_file import check_exists, read_annotations
+from mmvlforge.annotations.caption_text import clean_caption
 from mmvlforge.annotations.json_files import iter_json_array, read_json, read_text
 from mmvlforge.annotations.values import is_pixel, one_line, text_fault
 
@@ -264,19 +265,37 @@ def read_sugarcrepe(path: str) -> Iterator[CaptionRecord]:
 def read_aro(path: str) -> Iterator[CaptionRecord]:
     """ARO's Visual Genome relations and attributes: a region with a true caption and a false one.
 
-    The category is ``relation_name``, or for attributes the two of them.
+    The category is ``relation_name``, or for attributes the two of them, with an underscore between.
 
     Args:
         path: The file, ``[{image_path, bbox_x, bbox_y, bbox_w, bbox_h, true_caption, false_caption, ...}]``.
     """
     for record in _array(path):
         if 'attributes' in record.fields:
-            category = ' '.join(record.captions('attributes'))
+            category = '_'.join(record.captions('attributes'))
         else:
             category = record.text('relation_name')
         captions = (record.caption('true_caption'), record.caption('false_caption'))
         box = record.box('bbox_x', 'bbox_y', 'bbox_w', 'bbox_h')
         yield CaptionRecord(record.row, (record.text('image_path'),), captions, box, dict(category=category))
+
+
+def read_aro_order(path: str) -> Iterator[CaptionRecord]:
+    """ARO's COCO and Flickr30K order: a picture with its caption and the caption's words in other orders.
+
+    A shuffle that gives the caption back is no false caption and left out.
+
+    Args:
+        path: The test cases that ARO's generator keeps in memory, written as they are:
+            ``[{image, caption_options: [true, false, ...]}]``.
+    """
+    for record in _array(path):
+        true, *shuffled = record.captions('caption_options')
+        if not shuffled:
+            raise record.error('caption_options', f'{[true]!r:.80} must be the caption and false ones after it')
+        words = clean_caption(true, len(true))
+        false = [caption for caption in shuffled if clean_caption(caption, len(caption)) != words]
+        yield CaptionRecord(record.row, (record.text('image'),), (true, *false), None, dict(category='order'))
 
 
 def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
@@ -293,6 +312,7 @@ def read_msrvtt(path: str, suffix: str = '.mp4') -> Iterator[CaptionRecord]:
 READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
     albef=read_albef,
     aro=read_aro,
+    aro_order=read_aro_order,
     karpathy=read_karpathy,
     msrvtt=read_msrvtt,
     sbu=read_sbu,

@@ -255,11 +255,13 @@ def winoground_metrics(
 
 
 def pairwise_metrics(image_feats, text_feats, categories: Sequence[str], means: str = 'prefix') -> dict[str, float]:
-    """Share of samples whose true caption scores strictly higher than the false one, by category. Chance is 50.
+    """Share of samples whose true caption scores strictly higher than each false one, by category.
+
+    Chance is 100 / K for K captions a sample. A sample without a false caption is won.
 
     Args:
         image_feats: ``(N, D)``.
-        text_feats: The true and the false caption of each sample, ``(N, 2, D)``.
+        text_feats: The true caption of each sample, then the false ones: N arrays ``(K, D)``; K may differ.
         categories: Category of each sample, ``(N,)``.
         means: ``'prefix'`` adds the unweighted mean of the categories that share the part of their name before the
             first underscore: replace, swap and add of SugarCrepe. ``'macro'`` adds ``macro``, the unweighted mean of
@@ -268,13 +270,19 @@ def pairwise_metrics(image_feats, text_feats, categories: Sequence[str], means: 
     if means not in PAIR_MEANS:
         raise ValueError(f'means {means!r} is unknown; choose one of {PAIR_MEANS}')
     images = _features(image_feats, ('N', 'D'), 'image_feats')
-    texts = _features(text_feats, (len(images), 2, images.shape[1]), 'text_feats')
+    if len(text_feats) != len(images):
+        raise ValueError(f'text_feats: of {len(text_feats)} samples, must be of {len(images)}')
+    groups = [_features(t, ('K', images.shape[1]), f'text_feats of sample {i}') for i, t in enumerate(text_feats)]
     labels = _labels(categories, len(images), 'categories')
-    scores = np.einsum('nd,ncd->nc', _on_grid(images), _on_grid(texts))
-    hits = scores[:, 0] > scores[:, 1]
+    counts = [len(group) for group in groups]
+    first = np.cumsum([0, *counts[:-1]])
+    scores = np.einsum('nd,nd->n', _on_grid(images).repeat(counts, axis=0), _on_grid(np.concatenate(groups)))
+    true = scores[first]
+    scores[first] = -np.inf
+    hits = true > np.maximum.reduceat(scores, first)
 
     metrics = {str(name): _share(hits[labels == name]) for name in np.unique(labels)}
-    groups: dict[str, list] = {}
+    parts: dict[str, list] = {}
     for name, value in metrics.items():
-        groups.setdefault('macro' if means == 'macro' else name.split('_')[0], []).append(value)
-    return {**metrics, **{name: math.fsum(values) / len(values) for name, values in groups.items()}}
+        parts.setdefault('macro' if means == 'macro' else name.split('_')[0], []).append(value)
+    return {**metrics, **{name: math.fsum(values) / len(values) for name, values in parts.items()}}

@@ -212,7 +212,18 @@ def test_aro(read):
         dict(category='on'),
     )
     (record,) = read([ATTRIBUTION], 'aro')
-    assert record.extras == dict(category='white round')
+    assert record.extras == dict(category='white_round')
+
+
+def test_aro_order(read):
+    test_case = {
+        'image': 'val2014/COCO_val2014_000000391895.jpg',
+        'caption_options': ['a man with a hat', 'a hat with a man', 'A man, with a hat.', 'with man a a hat', 'hat a'],
+    }
+    (record,) = read([test_case], 'aro_order')
+    # The second shuffle is the caption itself, but for signs that are not read.
+    captions = ('a man with a hat', 'a hat with a man', 'with man a a hat', 'hat a')
+    assert record == CaptionRecord(0, (test_case['image'],), captions, None, dict(category='order'))
 
 
 def test_msrvtt(read):
@@ -306,6 +317,9 @@ def changed(record, **fields):
         (json.dumps(changed(WINOGROUND, collapsed_tag=...)), 'winoground', "record 0, field 'collapsed_tag'"),
         (json.dumps(changed(WINOGROUND, num_main_preds='1')), 'winoground', "'num_main_preds': '1' must be a number"),
         ([changed(RELATION, bbox_w='9')], 'aro', "record 0, field 'bbox_w': '9' must be a number"),
+        ([changed(ATTRIBUTION, attributes=5)], 'aro', "record 0, field 'attributes': 5 must be a string or a list"),
+        ([{'image': 'a', 'caption_options': ['x']}], 'aro_order', "'caption_options': ['x'] must be the caption and"),
+        ([{'image': 'a', 'captions': ['x']}], 'aro_order', "field 'caption_options': is missing"),
         ('key,vid_key,video_id\nr,m,v\n', 'msrvtt', "record 0, field 'sentence': is missing"),
         ('key,vid_key,video_id,sentence\nr,m,v,a, b\n', 'msrvtt', "record 0: [' b'] beyond the last column"),
         ('key,vid_key,video_id\nr,m,v,a\n', 'msrvtt', "record 0: ['a'] beyond the last column"),

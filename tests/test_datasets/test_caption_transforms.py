@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from project import ROOT
 from transformers import AutoTokenizer
 
@@ -211,3 +211,71 @@ def test_transforms_of_the_recipe():
         picture = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
         for _ in range(12):
             assert each(dict(imgs=[picture]))['imgs'][0].shape == (size, size, 3)
+
+
+def warp(image, *matrix):
+    """By Pillow: where a pixel of the result comes from; grey moves in."""
+    # Pillow's matrix is of corners, OpenCV's of the pixels' middles.
+    a, b, c, d, e, f = matrix
+    shift = (c + (1 - a - b) / 2, f + (1 - d - e) / 2)
+    matrix = (a, b, shift[0], d, e, shift[1])
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=(128,) * 3)
+
+
+# What ALBEF publishes, of Pillow's own, for a strength of 7 of 10; both signs where there are two.
+ORACLE = {
+    'Compose': lambda image: [image],
+    'AutoContrast': lambda image: [ImageOps.autocontrast(image)],
+    'Equalize': lambda image: [ImageOps.equalize(image)],
+    'Brightness': lambda image: [ImageEnhance.Brightness(image).enhance(0.7 * 1.8 + 0.1)],
+    'Sharpness': lambda image: [ImageEnhance.Sharpness(image).enhance(0.7 * 1.8 + 0.1)],
+    'Shear horizontal': lambda image: [warp(image, 1, s * 0.21, 0, 0, 1, 0) for s in (-1, 1)],
+    'Shear vertical': lambda image: [warp(image, 1, 0, 0, s * 0.21, 1, 0) for s in (-1, 1)],
+    'Translate horizontal': lambda image: [warp(image, 1, 0, s * 7, 0, 1, 0) for s in (-1, 1)],
+    'Translate vertical': lambda image: [warp(image, 1, 0, 0, 0, 1, s * 7) for s in (-1, 1)],
+    'Rotate': lambda image: [image.rotate(s * 21, Image.Resampling.BILINEAR, fillcolor=(128,) * 3) for s in (-1, 1)],
+}
+
+
+@pytest.mark.parametrize(
+    'name, size, operations',
+    [('dgm4', 256, list(ORACLE)[:5]), ('caption_cc4m', 256, list(ORACLE)), ('coco_retrieval', 384, list(ORACLE))],
+)
+def test_each_operation_does_what_is_published(name, size, operations):
+    """Every chosen one is applied, with the published strength; a translate moves 7 pixels whatever the size."""
+    augment = TRANSFORMS.build(Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py').augment)
+    assert [f'{type(op).__name__} {getattr(op, "direction", "")}'.strip() for op in augment] == operations
+    coarse = np.random.default_rng(1).integers(30, 200, (6, 7, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+    np.random.seed(0)
+    for operation, key in zip(augment, operations):
+        wanted = [np.asarray(image).astype(int) for image in ORACLE[key](Image.fromarray(picture))]
+        seen = set()
+        for _ in range(20):
+            new = operation(dict(img=picture.copy()))['img'].astype(int)
+            # Pillow leaves the outermost pixel as it is when it sharpens, and mixes grey in otherwise where it warps.
+            errors = [np.abs(new - one) for one in wanted]
+            means = [error.mean() for error in errors]
+            assert min(means) < 0.5, (key, means)
+            seen.add(int(np.argmin(means)))
+            if not key.startswith(('Shear', 'Rotate', 'Translate')):
+                assert errors[0][1:-1, 1:-1].max() <= 1, key
+        assert len(seen) == len(wanted), key  # both signs
+    if 'dgm4' not in name:
+        translate = augment.transforms[operations.index('Translate horizontal')]
+        new = translate(dict(img=picture.copy()))['img']
+        if (new[:, 0] == 128).all():
+            assert (new[:, :7] == 128).all() and np.array_equal(new[:, 7:], picture[:, :-7])
+        else:
+            assert (new[:, -7:] == 128).all() and np.array_equal(new[:, :-7], picture[:, 7:])
+
+
+@pytest.mark.parametrize('name, most', [('dgm4', 0.07), ('caption_cc4m', 0.03), ('coco_retrieval', 0.03)])
+def test_hardly_a_picture_stays_as_it_is(name, most):
+    """The identity twice: 4 % of five operations, 1 % of ten. Half of the operations left out made it 25 %."""
+    augment = TRANSFORMS.build(Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py').augment)
+    coarse = np.random.default_rng(1).integers(30, 200, (6, 7, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (48, 48), interpolation=cv2.INTER_CUBIC)
+    np.random.seed(0)
+    same = sum(np.array_equal(augment(dict(img=picture.copy()))['img'], picture) for _ in range(500))
+    assert 0 < same / 500 < most

@@ -150,6 +150,23 @@ def test_excluded_categories_do_not_count():
     found = run(PairwiseCaptionMetric(means='macro', exclude=['add_obj', 'of no sample']), samples)
     assert found == run(PairwiseCaptionMetric(means='macro'), again)
     assert set(found) == {'add_att', 'replace_rel', 'swap_obj', 'macro'}
+    # 3, 3, 3 and 2 samples.
+    assert run(PairwiseCaptionMetric(means='macro', min_samples=3), samples) == run(
+        PairwiseCaptionMetric(means='macro', exclude=['swap_obj']), samples
+    )
+    with pytest.raises(ValueError, match='none of the 11 samples is left: every category .* min_samples=4 samples'):
+        run(PairwiseCaptionMetric(min_samples=4), samples)
+
+
+def test_any_number_of_captions_where_it_is_asked_for():
+    samples = make_samples('PairwiseCaptionMetric', 6)
+    samples[1]['pred_text_feats'] = torch.ones(5, 3)
+    for sample in samples:
+        sample['category'] = 'order'
+    texts = [s['pred_text_feats'].numpy() for s in samples]
+    images = np.concatenate([s['pred_image_feats'].numpy() for s in samples])
+    won = [max(t[1:] @ i) < t[0] @ i for t, i in zip(texts, images)]
+    assert run(PairwiseCaptionMetric(num_captions=None), samples) == {'order': pytest.approx(100 * np.mean(won))}
 
 
 @pytest.mark.parametrize('value', [torch.tensor([[1.0, float('nan')]]), torch.ones(3)])

@@ -314,14 +314,23 @@ def test_pairs_by_hand():
     assert pairwise_metrics(images, texts, categories, 'macro') == dict(each, macro=62.5)
 
 
+def test_several_false_captions_by_hand():
+    images = np.tile([1.0, 0], (5, 1))
+    scores = [[5, 3, 4, 1], [5, 3, 6, 1], [5, 5], [2], [3, 1, 2]]  # each lower: yes, one higher, equal, none, yes
+    texts = [np.stack([row, np.zeros(len(row))], axis=1) for row in scores]
+    assert pairwise_metrics(images, texts, ['order'] * 5) == dict(order=60.0)
+
+
 def test_pairs_wrong_inputs():
     images, texts = np.ones((2, 3)), np.ones((2, 2, 3))
     with pytest.raises(ValueError, match="means 'micro' is unknown"):
         pairwise_metrics(images, texts, ['a', 'b'], 'micro')
     with pytest.raises(ValueError, match=r'categories: shape \(1,\), must be \(2,\)'):
         pairwise_metrics(images, texts, ['a'])
-    with pytest.raises(ValueError, match=r'text_feats: .*\(2, 3, 3\)'):
-        pairwise_metrics(images, np.ones((2, 3, 3)), ['a', 'b'])
+    with pytest.raises(ValueError, match=r'text_feats of sample 0: .*\(2, 4\), must be numbers of shape \(K, 3\)'):
+        pairwise_metrics(images, np.ones((2, 2, 4)), ['a', 'b'])
+    with pytest.raises(ValueError, match='text_feats: of 3 samples, must be of 2'):
+        pairwise_metrics(images, np.ones((3, 2, 3)), ['a', 'b'])
     texts[1, 0, 2] = np.nan
-    with pytest.raises(ValueError, match=r'text_feats: nan at \(1, 0, 2\)'):
+    with pytest.raises(ValueError, match=r'text_feats of sample 1: nan at \(0, 2\)'):
         pairwise_metrics(images, texts, ['a', 'b'])

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_checkpoint
+from transformers import BertConfig, BertModel
 
+from mmvlforge.cli import main
 from mmvlforge.models.weights import convert, meter_names
 from mmvlforge.models.weights.checkpoint_files import meta_state_dict, read_config
 from mmvlforge.models.weights.published import convert_meter
@@ -247,6 +249,50 @@ def test_it_writes_what_load_from_reads(tmp_path, config):
         state['text_transformer.encoder.layer.1.intermediate.dense.weight'],
     )
     assert torch.equal(model.neck.modality_embed, state['token_type_embeddings.weight'])
+
+
+def test_bert_keeps_its_own_weights_and_takes_the_rest(tmp_path):
+    sizes = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256)
+    torch.manual_seed(3)
+    bert = BertModel(BertConfig(vocab_size=40, max_position_embeddings=30, **sizes))
+    bert.save_pretrained(tmp_path / 'bert')
+    path = tmp_path / 'bert.py'
+    roberta = CONFIG[CONFIG.index('        config=dict(') : CONFIG.index('    neck=')]
+    own = f"""
+        config=dict(model_type='bert', vocab_size=40, max_position_embeddings=30, **{sizes}),
+        init_cfg=dict(type='HFPretrained', folder={str(tmp_path / 'bert')!r})),
+"""
+    path.write_text(CONFIG.replace(roberta, own))
+    state = meter_state()
+    torch.save({'state_dict': state}, tmp_path / 'meter.ckpt')
+
+    lines = convert_meter(str(tmp_path / 'meter.ckpt'), str(tmp_path / 'out.pth'), str(path))
+
+    assert lines[0] == "the text tower is left out: METER's is roberta, the config's bert"
+    assert 'NOT EXPECTED' not in '\n'.join(lines)
+    model = MODELS.build(Config.fromfile(path).model)
+    model.init_weights()
+    load_checkpoint(model, str(tmp_path / 'out.pth'), map_location='cpu')  # what a run does after it
+    for name, value in model.text_encoder.model.state_dict().items():
+        assert torch.equal(value, bert.state_dict()[name]), name
+    assert torch.equal(model.neck.modality_embed, state['token_type_embeddings.weight'])
+    assert torch.equal(model.image_encoder.backbone.ln1.bias, state['vit_model.visual.ln_post.bias'])
+
+
+def test_the_command_of_the_bert_config_at_full_size(tmp_path, monkeypatch, capsys):
+    doc = (REPO / 'configs/dgm4/dca_imq_bert.py').read_text().split('"""')[1]
+    (command,) = (line for line in doc.splitlines() if line.startswith('mmvlforge '))
+    monkeypatch.chdir(tmp_path)
+    # One number stands for all of a tensor's: 1.3 GB would be written.
+    torch.save({'state_dict': {k: torch.ones(1).expand(s) for k, s in meter_shapes().items()}}, 'METER.ckpt')
+    assert main(command.split()[1:]) == 0
+    out = capsys.readouterr().out
+    cfg = read_config(str(REPO / 'configs/dgm4/dca_imq_bert.py'))
+    written = torch.load(cfg.load_from, weights_only=True, mmap=True)['state_dict']
+    names = meta_state_dict(cfg.model)
+    wanted = {name for name in names if not name.startswith((*HEADS, 'text_encoder.'))}
+    assert set(written) == wanted and 'NOT EXPECTED' not in out and 'text tower is left out' in out
+    assert cfg.model.text_encoder.init_cfg.folder == cfg.tokenizer.name
 
 
 def test_no_cross_leaves_the_cross_layers_out(tmp_path, config):

@@ -10,12 +10,18 @@ crop = dict(
     interpolation='bicubic',
     backend='pillow',
 )
+# The 10 pixels of a translation are another share of this width.
+augment_policies = [
+    dict(p, magnitude_range=(0, 10 / 384)) if p['type'] == 'mmpretrain.Translate' else p
+    for p in _base_.augment_policies
+]
+augment = dict(_base_.augment, policies=augment_policies)
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 train_pipeline = [
     dict(type='LoadImageGroup', target_size=(544, 544)),  # the smallest crop still has 384 pixels
     dict(type='CleanCaptions', max_words=30),
     dict(type='FlipWithCaptions', prob=0.5, sides='keep'),  # left stays left
-    dict(type='ForEachImage', transforms=[crop, _base_.augment]),
+    dict(type='ForEachImage', transforms=[crop, augment]),
     _base_.tokenizer,
     dict(type='PackCaptionInputs'),
 ]

@@ -7,21 +7,29 @@ image_size = (256, 256)
 # How a user's caption becomes one like DGM⁴'s, of ASCII letters, digits and spaces; None leaves captions as they are.
 caption_cleaning = 'dgm4'
 
-colour_policies = [  # no geometry: it would move the box
-    dict(type='mmpretrain.AutoContrast'),
-    dict(type='mmpretrain.Equalize'),
-    dict(type='mmpretrain.Brightness', magnitude_range=(0, 0.9)),
-    dict(type='mmpretrain.Contrast', magnitude_range=(0, 0.9)),
-    dict(type='mmpretrain.ColorTransform', magnitude_range=(0, 0.9)),
-    dict(type='mmpretrain.Sharpness', magnitude_range=(0, 0.9)),
-]
+enhance = dict(magnitude_range=(-0.9, 0.9), random_negative_prob=0.0)  # a factor of .1 to 1.9: 1.36 at level 7
+augment = dict(
+    type='mmpretrain.RandAugment',
+    policies=[  # the published list; no geometry: it would move the box
+        dict(type='Compose', transforms=[]),  # Identity
+        dict(type='mmpretrain.AutoContrast'),
+        dict(type='mmpretrain.Equalize'),
+        dict(type='mmpretrain.Brightness', **enhance),
+        dict(type='mmpretrain.Sharpness', **enhance),
+    ],
+    num_policies=2,
+    magnitude_level=7,
+    # Every chosen operation is applied. (prob=0.5 in copies of ALBEF's code, from which the list is: more than a third
+    # of the pictures stay as they are.)
+    hparams=dict(prob=1.0),
+)
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 train_pipeline = [
     tokenizer,  # first: a variant replaces it by [tokenizer, *_base_.train_pipeline[1:]]
     dict(type='LoadImage', target_size=image_size),
     dict(type='RandomFlip', prob=0.5),
     resize,
-    dict(type='mmpretrain.RandAugment', policies=colour_policies, num_policies=2, magnitude_level=7),
+    augment,
     dict(type='PackManipulationInputs'),
 ]
 test_pipeline = [

@@ -1,6 +1,7 @@
-"""SugarCrepe and ARO: a true caption against a false one."""
+"""SugarCrepe and ARO: a true caption against false ones."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from mmengine.logging import print_log
@@ -14,34 +15,58 @@ __all__ = ['PairwiseCaptionMetric']
 
 @METRICS.register_module()
 class PairwiseCaptionMetric(BaseFeatureMetric):
-    """Share of samples whose true caption scores higher, by ``category``, and means over categories.
+    """Share of samples whose true caption scores higher than each false one, by ``category``, and means over those.
 
-    A sample is one image and two captions, the true one first. The maths is
+    A sample is one image and its captions, the true one first. The maths is
     :func:`mmvlforge.evaluation.retrieval.pairwise_metrics`.
 
     Args:
         means: ``'prefix'`` for SugarCrepe's ``replace``, ``swap`` and ``add``, ``'macro'`` for ARO's mean over
-            relations. Defaults to ``'prefix'``.
+            relations or attributes. Defaults to ``'prefix'``.
         exclude: Categories that do not count. Published figures of ARO leave out symmetric relations ('next to'), whose
             false caption is as true as the other.
+        min_samples: Categories with fewer samples do not count; published figures of ARO's attributes have 25.
+        num_captions: Captions of every sample; None for any number.
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
     """
 
     extras = ('category',)
 
-    def __init__(self, means: str = 'prefix', exclude: Sequence[str] = (), **kwargs) -> None:
+    def __init__(
+        self,
+        means: str = 'prefix',
+        exclude: Sequence[str] = (),
+        min_samples: int = 1,
+        num_captions: int | None = 2,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         if means not in PAIR_MEANS:
             raise ValueError(f'PairwiseCaptionMetric: means {means!r} is unknown; choose one of {PAIR_MEANS}')
         self.means = means
         self.exclude = exclude
+        self.min_samples = min_samples
+        self.num_captions = num_captions
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of the whole set."""
-        indices, images, texts, categories = self.unique_columns(results)
-        pictures, captions = same_number(images, indices, 1, 'images')[:, 0], same_number(texts, indices, 2, 'captions')
+        indices, images, captions, categories = self.unique_columns(results)
+        pictures = same_number(images, indices, 1, 'images')[:, 0]
+        if self.num_captions is not None:
+            same_number(captions, indices, self.num_captions, 'captions')
         unknown = sorted(set(self.exclude) - set(categories))
         if unknown:
             print_log(f'exclude: no sample is of category {unknown}', logger='current', level=logging.WARNING)
-        kept = [row for row, category in enumerate(categories) if category not in self.exclude]
-        return pairwise_metrics(pictures[kept], captions[kept], [categories[row] for row in kept], self.means)
+        counts = Counter(categories)
+        kept = [
+            row
+            for row, category in enumerate(categories)
+            if category not in self.exclude and counts[category] >= self.min_samples
+        ]
+        if not kept:
+            raise ValueError(
+                f'PairwiseCaptionMetric: none of the {len(categories)} samples is left: every category is in exclude '
+                f'or has fewer than min_samples={self.min_samples} samples'
+            )
+        left = [categories[row] for row in kept]
+        return pairwise_metrics(pictures[kept], [captions[row] for row in kept], left, self.means)

@@ -50,14 +50,14 @@ def require_groups(keys: Iterable[str], groups: Iterable[str], where: str, what:
 
 
 def write_converted(
-    source: Mapping[str, Tensor], names: Mapping[str, str], config: str, where: str, out: str, left_out: str
+    source: Mapping[str, Tensor], names: Mapping[str, str], model: dict, where: str, out: str, left_out: str
 ) -> list[str]:
-    """Convert for the model of a config and write a file for ``load_from``.
+    """Convert for a model and write a file for ``load_from``.
 
     Args:
         source: Foreign state dict.
         names: ``{foreign key: our name}``.
-        config: Path of the config.
+        model: Config of the model.
         where: Path of the foreign file.
         out: File to write; its folder is made if need be.
         left_out: Pattern of our names that the file is not expected to fill.
@@ -68,7 +68,7 @@ def write_converted(
     Raises:
         ValueError: As in ``convert``.
     """
-    converted = convert(source, names, meta_state_dict(read_config(config).model), where)
+    converted = convert(source, names, meta_state_dict(model), where)
     expected = [name for name in converted.missing if re.fullmatch(left_out, name)]
     unexpected = [name for name in converted.missing if name not in expected]
     filled = components(converted.state_dict)
