@@ -31,11 +31,11 @@ class _Knowledge(NamedTuple):
 class TextCorruptor(nn.Module):
     """Knowledge-based text edition (Sec. 3.2 of the ViLEM paper).
 
-    Each token is chosen independently; special tokens, punctuation and stop words never are. In place of a chosen
-    token comes one drawn from the softmax over the language model's ``top_k`` predictions for its masked position,
-    without the token itself and without special, punctuation-like, [unused] and stop tokens. A caption may come out
-    unchanged. All randomness is that of torch's generator of the inputs' device, drawn in a way that does not depend
-    on ``chunk_size``.
+    Each token is chosen independently; special tokens, punctuation and stop words never are. The chosen positions of a
+    caption are masked together, and in place of each comes a token drawn from the softmax over the language model's
+    ``top_k`` predictions there, without the original token and without special, punctuation-like, [unused] and stop
+    tokens. A caption may come out unchanged. All randomness is that of torch's generator of the inputs' device, drawn
+    in a way that does not depend on ``chunk_size``.
 
     The language model is no submodule: it is in no checkpoint, no optimiser and no wrapper of a distributed run, and
     ``train()`` does not reach it. It is loaded by ``init_weights`` or at first use, so that a config can be built
@@ -49,8 +49,8 @@ class TextCorruptor(nn.Module):
         rate: Probability that a token is chosen. Defaults to the paper's 0.15.
         max_edits: Most edits of a caption; surplus ones are dropped at random. Defaults to 8.
         top_k: Number of predictions to draw from. Defaults to 20.
-        joint: Whether all chosen positions of a caption are masked at once. By default each is masked alone, against
-            the otherwise original caption.
+        joint: Whether all chosen positions of a caption are masked together, as in the paper. False masks each alone,
+            against the otherwise original caption, at the cost of a sequence for each edit.
         chunk_size: Most sequences in one forward pass of the language model, which bounds its memory. Captions go
             through it sorted by length. Defaults to 32 on a CPU, where the padding of a large chunk costs more than
             a further pass, and to 512 on a GPU.
@@ -69,7 +69,7 @@ class TextCorruptor(nn.Module):
         rate: float = 0.15,
         max_edits: int = 8,
         top_k: int = 20,
-        joint: bool = False,
+        joint: bool = True,
         chunk_size: int | None = None,
         stop_words: Sequence[str] = (),
         subwords: bool = False,

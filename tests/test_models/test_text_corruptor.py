@@ -91,6 +91,9 @@ def test_masking_alone_and_jointly_differ(folder):
         torch.manual_seed(0)
         results.append(TextCorruptor(folder, rate=1, max_edits=10, joint=joint)(inputs).input_ids)
     assert not torch.equal(*results)
+    torch.manual_seed(0)
+    by_default = TextCorruptor(folder, rate=1, max_edits=10)(inputs).input_ids
+    assert torch.equal(by_default, results[1])  # Sec. 3.2.1 of the paper
 
 
 def test_labels(folder):
