@@ -185,7 +185,7 @@ def test_settings_of_the_paper_reach_vilem():
     assert {name: path.loss_weight for name, path in model.paths.items()} == {'local': 0.8, 'global': 0.2}
     corruptor = model.corruptor
     assert (corruptor.rate, corruptor.max_edits, corruptor.top_k, corruptor.mode) == (0.15, 8, 20, 'lm')
-    assert corruptor.joint
+    assert corruptor.joint and not model.detection_head.skip_unedited
     train, test = ([t.get('max_words') for t in p] for p in (cfg.train_pipeline, cfg.test_pipeline))
     assert 30 in train and 35 in test
     assert cfg.image_size == (256, 256) and cfg.train_dataloader.batch_size * 32 == 2048

@@ -17,7 +17,8 @@ class ErrorCorrectionHead(BaseModule):
     """Error correction P_cor (Eq. 9 of the ViLEM paper): BERT's head of masked language modelling.
 
     Dense, GELU, LayerNorm, then the text encoder's word embeddings as decoder, plus a bias. L_cor is the mean over the
-    batch's edited tokens, 0 without any.
+    edited tokens of the batch (of each process its own), not over captions: Eq. 9 has no sum over tokens. It is 0
+    without any.
 
     Args:
         in_dims: Channels C.
