@@ -228,10 +228,11 @@ class TextCorruptor(nn.Module):
         if self._loaded is None:
             self._loaded = self._load()
         if self._loaded.editable.device != device:
-            model, *tables, mask_id = self._loaded
+            model, editable, writable, continues, mask_id = self._loaded
             if model is not None:
                 model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator hides self
-            self._loaded = _Knowledge(model, *(table.to(device) for table in tables), mask_id)
+            editable, writable, continues = (table.to(device) for table in (editable, writable, continues))
+            self._loaded = _Knowledge(model, editable, writable, continues, mask_id)
         return self._loaded
 
     def _load(self) -> _Knowledge:

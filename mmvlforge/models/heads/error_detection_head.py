@@ -31,14 +31,10 @@ class ErrorDetectionHead(BaseModule):
         self, in_dims: int = 768, init_std: float = 0.02, skip_unedited: bool = False, loss_weight: float = 1.0
     ) -> None:
         super().__init__()
-        self.classifier = nn.Sequential(
-            init_linear(nn.Linear(in_dims, in_dims)),
-            nn.GELU(),
-            nn.LayerNorm(in_dims),
-            nn.Linear(in_dims, 2),
-        )
-        nn.init.normal_(self.classifier[-1].weight, std=init_std)
-        nn.init.zeros_(self.classifier[-1].bias)
+        dense, last = init_linear(nn.Linear(in_dims, in_dims)), nn.Linear(in_dims, 2)
+        self.classifier = nn.Sequential(dense, nn.GELU(), nn.LayerNorm(in_dims), last)
+        nn.init.normal_(last.weight, std=init_std)
+        nn.init.zeros_(last.bias)
         self.skip_unedited = skip_unedited
         self.loss_weight = loss_weight
 
