@@ -190,6 +190,8 @@ def test_settings_of_the_paper_reach_vilem():
     assert {name: path.loss_weight for name, path in model.paths.items()} == {'local': 0.8, 'global': 0.2}
     corruptor = model.corruptor
     assert (corruptor.rate, corruptor.max_edits, corruptor.top_k, corruptor.mode) == (0.15, 8, 20, 'lm')
+    assert corruptor.joint and not model.detection_head.skip_unedited
+    assert cfg.model.correction_head.init_cfg == cfg.model.text_encoder.init_cfg
     train, test = ([t.get('max_words') for t in p] for p in (cfg.train_pipeline, cfg.test_pipeline))
     assert 30 in train and 35 in test
     assert cfg.image_size == (256, 256) and cfg.train_dataloader.batch_size * 32 == 2048
@@ -233,6 +235,7 @@ def test_settings_of_fine_tuning(name, epochs):
         model = MODELS.build(cfg.model)
     assert model.image_encoder.backbone.pos_embed.shape == (1, 1 + 24**2, 768) and cfg.image_size == (384, 384)
     assert model.contrastive_head.multi_positive and len(model.paths) == 2
+    assert cfg.model.correction_head.init_cfg is None  # all of it comes from the pre-training
     assert cfg.train_cfg.max_epochs == epochs
     assert cfg.optim_wrapper.optimizer.lr == 1e-5
 

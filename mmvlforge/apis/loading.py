@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmvlforge.config_files import find_config, load_config, told_of_config
 from mmvlforge.manifest import weights_fingerprint
+from mmvlforge.models.momentum_copy import is_obsolete
 from mmvlforge.models.weights.reading import first_of, read_state_dict, require_finite
 from mmvlforge.registry import MODELS
 
@@ -133,6 +134,8 @@ def load_trained(
 def check_fit(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], checkpoint: str, config: str) -> None:
     """Raise ValueError if weights are not all of a model's and nothing else; the first ten of each kind are named.
 
+    What :func:`mmvlforge.models.momentum_copy.is_obsolete` knows may be there too.
+
     Args:
         own: State dict of the model.
         state_dict: The weights.
@@ -141,7 +144,7 @@ def check_fit(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], check
     """
     faults = dict(
         missing=[name for name in own if name not in state_dict],
-        unexpected=[name for name in state_dict if name not in own],
+        unexpected=[name for name in state_dict if name not in own and not is_obsolete(name, own)],
     )
     faults['of another shape'] = [
         f'{name} {tuple(state_dict[name].shape)}, the model has {tuple(value.shape)}'

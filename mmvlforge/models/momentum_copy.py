@@ -1,16 +1,37 @@
 """Copies of modules that follow them slowly."""
 
+import re
+from collections.abc import Mapping
 from copy import deepcopy
+from itertools import chain
+from logging import WARNING
+from typing import Any
 
 import torch
-from torch import nn
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+__all__ = ['MomentumCopy', 'is_obsolete']
+
+_OBSOLETE = re.compile(r'(.*\.)?momentum\.text_encoder\.layers\.\d+\.cross_(attn|norm)\..*')
+
+
+def is_obsolete(name: str, own: Mapping[str, Any]) -> bool:
+    """Whether a weight is a momentum encoder's cross-attention, which was copied once though no key was made with it.
+
+    Args:
+        name: Its name in a checkpoint.
+        own: Weights that the model has.
+    """
+    return name not in own and _OBSOLETE.fullmatch(name) is not None
 
 
 class MomentumCopy(nn.Module):
     """Momentum encoders (Eq. 1-2 of the ViLEM paper): copies of some children of a model, under the same names.
 
     They have no gradient and stay in evaluation mode: no dropout in the keys, and normalisation by statistics that are
-    averaged like the weights.
+    averaged like the weights. Keys are made of a picture or a caption alone, so that a text encoder's copy gives up its
+    cross-attentions (``drop_cross_attention``). Those of an older checkpoint are not loaded, and the log says so.
 
     Args:
         model: Whose children to copy.
@@ -22,7 +43,11 @@ class MomentumCopy(nn.Module):
         super().__init__()
         self.momentum = momentum
         for name in names:
-            self.add_module(name, deepcopy(getattr(model, name)).requires_grad_(False))
+            copy = deepcopy(getattr(model, name)).requires_grad_(False)
+            if hasattr(copy, 'drop_cross_attention'):
+                copy.drop_cross_attention()
+            self.add_module(name, copy)
+        self.register_load_state_dict_pre_hook(_leave_obsolete)
         self.eval()
 
     def train(self, mode: bool = True) -> 'MomentumCopy':
@@ -47,11 +72,27 @@ class MomentumCopy(nn.Module):
     def _pairs(self, model: nn.Module) -> tuple:
         """Parameters and buffers of the copies, and of their sources in the same order."""
         sources = nn.ModuleDict({name: getattr(model, name) for name, _ in self.named_children()})
-        return _tensors(self), _tensors(sources)
+        ours, theirs = _tensors(self), _tensors(sources)
+        return list(ours.values()), [theirs[name] for name in ours]
 
 
-def _tensors(module: nn.Module) -> list:
-    return [*module.parameters(), *module.buffers()]
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return dict(chain(module.named_parameters(), module.named_buffers()))
+
+
+def _leave_obsolete(module: nn.Module, state_dict: dict, prefix: str, *args) -> None:
+    own = module.state_dict(prefix=prefix)
+    left = [name for name in state_dict if is_obsolete(name, own)]
+    for name in left:
+        del state_dict[name]
+    if left:
+        print_log(
+            f"{len(left)} tensors of an older checkpoint are left out, the momentum encoder's cross-attentions, which "
+            f'nothing used: {left[0]}, ... Its run cannot be resumed, since its optimizer counts them; begin a new one '
+            'from its weights with load_from',
+            logger='current',
+            level=WARNING,
+        )
 
 
 def _where(chosen: list, tensors: list) -> list:

@@ -19,12 +19,14 @@ class _Knowledge(NamedTuple):
         model: The masked language model; None in modes that need none.
         editable: True for tokens that may be replaced, bool ``(V,)``.
         writable: True for tokens that may be written in their place, bool ``(V,)``.
+        continues: True for tokens that go on a word begun before ('##ing'), bool ``(V,)``.
         mask_id: Id of [MASK].
     """
 
     model: PreTrainedModel | None
     editable: Tensor
     writable: Tensor
+    continues: Tensor
     mask_id: int
 
 
@@ -32,11 +34,15 @@ class _Knowledge(NamedTuple):
 class TextCorruptor(nn.Module):
     """Knowledge-based text edition (Sec. 3.2 of the ViLEM paper).
 
-    Each token is chosen independently; special tokens, punctuation and stop words never are. In place of a chosen
-    token comes one drawn from the softmax over the language model's ``top_k`` predictions for its masked position,
-    without the token itself and without special, punctuation-like, [unused] and stop tokens. A caption may come out
-    unchanged. All randomness is that of torch's generator of the inputs' device, drawn in a way that does not depend
-    on ``chunk_size``.
+    Each token is chosen independently; special tokens, punctuation and stop words never are. The chosen positions of a
+    caption are masked together, and in place of each comes a token drawn from the softmax over the language model's
+    ``top_k`` predictions there, without the original token and without special, punctuation-like, [unused] and stop
+    tokens. A caption may come out unchanged. All randomness is that of torch's generator of the inputs' device, drawn
+    in a way that does not depend on ``chunk_size``.
+
+    A word that the tokenizer splits ('skate', '##board') is left alone, and no continuation is written: the labels of
+    Eq. 6-7 go token by token, so that no whole word fits in the place of several pieces, and a new piece would make up
+    a word. Edited captions therefore consist of whole words, and ``rate`` is that of the other tokens.
 
     The language model is no submodule: it is in no checkpoint, no optimiser and no wrapper of a distributed run, and
     ``train()`` does not reach it. It is loaded by ``init_weights`` or at first use, so that a config can be built
@@ -50,13 +56,14 @@ class TextCorruptor(nn.Module):
         rate: Probability that a token is chosen. Defaults to the paper's 0.15.
         max_edits: Most edits of a caption; surplus ones are dropped at random. Defaults to 8.
         top_k: Number of predictions to draw from. Defaults to 20.
-        joint: Whether all chosen positions of a caption are masked at once. By default each is masked alone, against
-            the otherwise original caption.
+        joint: Whether all chosen positions of a caption are masked together, as in the paper. False masks each alone,
+            against the otherwise original caption, at the cost of a sequence for each edit.
         chunk_size: Most sequences in one forward pass of the language model, which bounds its memory. Captions go
             through it sorted by length. Defaults to 32 on a CPU, where the padding of a large chunk costs more than
             a further pass, and to 512 on a GPU.
         stop_words: Further tokens that are neither replaced nor written.
-        subwords: Whether continuations of words ('##ing') may be written.
+        subwords: Treat the pieces of a split word as any token, both to replace and to write. Mode ``'masked'``, which
+            writes no words, always does.
 
     Raises:
         ValueError: Unknown ``mode``, a number out of range, or (on loading) a folder that is missing or holds no
@@ -70,7 +77,7 @@ class TextCorruptor(nn.Module):
         rate: float = 0.15,
         max_edits: int = 8,
         top_k: int = 20,
-        joint: bool = False,
+        joint: bool = True,
         chunk_size: int | None = None,
         stop_words: Sequence[str] = (),
         subwords: bool = False,
@@ -105,12 +112,22 @@ class TextCorruptor(nn.Module):
         return self.edit(inputs, self.choose(inputs))
 
     @torch.no_grad()
+    def editable(self, inputs: VLInputs) -> Tensor:
+        """Where the edition may take place, bool ``(B, L)``."""
+        ids = inputs.input_ids
+        knowledge = self._knowledge(ids.device)
+        allowed = inputs.word_mask & knowledge.editable[ids]
+        if self.subwords or self.mode == 'masked':
+            return allowed
+        piece = inputs.word_mask & knowledge.continues[ids]
+        return allowed & ~piece & ~nn.functional.pad(piece[:, 1:], (0, 1))
+
+    @torch.no_grad()
     def choose(self, inputs: VLInputs) -> Tensor:
         """Draw the positions to edit, bool ``(B, L)``."""
         ids = inputs.input_ids
-        allowed = inputs.word_mask & self._knowledge(ids.device).editable[ids]
         draw = torch.rand(ids.shape, device=ids.device)
-        chosen = allowed & (draw < self.rate)
+        chosen = self.editable(inputs) & (draw < self.rate)
         # The smallest draws of those chosen are as random a choice as any.
         first = draw.masked_fill(~chosen, 2).topk(min(self.max_edits, ids.shape[1]), largest=False).indices
         return torch.zeros_like(chosen).scatter(1, first, chosen.gather(1, first))
@@ -212,10 +229,11 @@ class TextCorruptor(nn.Module):
         if self._loaded is None:
             self._loaded = self._load()
         if self._loaded.editable.device != device:
-            model, editable, writable, mask_id = self._loaded
+            model, editable, writable, continues, mask_id = self._loaded
             if model is not None:
                 model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator hides self
-            self._loaded = _Knowledge(model, editable.to(device), writable.to(device), mask_id)
+            editable, writable, continues = (table.to(device) for table in (editable, writable, continues))
+            self._loaded = _Knowledge(model, editable, writable, continues, mask_id)
         return self._loaded
 
     def _load(self) -> _Knowledge:
@@ -248,10 +266,11 @@ class TextCorruptor(nn.Module):
                 for number, (token, word) in enumerate(zip(tokens, words))
             ]
         )
-        if self.subwords:
-            writable = editable
-        else:
-            writable = editable & torch.tensor([not token.startswith('##') for token in tokens])
+        # WordPiece marks what goes on with a word, the other families what begins one. Either vocabulary may hold a few
+        # tokens that look like the other's.
+        pieces, starts = (torch.tensor([t.startswith(mark) for t in tokens]) for mark in ('##', ('Ġ', '▁')))
+        continues = pieces if pieces.sum() >= starts.sum() else editable & ~starts
+        writable = editable if self.subwords else editable & ~continues
         if writable.sum() < 2:
             raise ValueError(f'{self.name!r}: only {int(writable.sum())} of {len(tokens)} tokens may be written')
         if model is not None:
@@ -262,5 +281,7 @@ class TextCorruptor(nn.Module):
             model = model.eval().requires_grad_(False)
             # A model may have rows beyond the tokenizer's, for alignment.
             surplus = (0, model.config.vocab_size - len(tokens))
-            editable, writable = (nn.functional.pad(table, surplus) for table in (editable, writable))
-        return _Knowledge(model, editable, writable, tokenizer.mask_token_id)
+            editable, writable, continues = (
+                nn.functional.pad(table, surplus) for table in (editable, writable, continues)
+            )
+        return _Knowledge(model, editable, writable, continues, tokenizer.mask_token_id)

@@ -7,7 +7,8 @@ from mmengine.registry import init_default_scope
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from mmvlforge.models.encoders import BertTextEncoder
-from mmvlforge.models.weights import bert_names
+from mmvlforge.models.heads import ErrorCorrectionHead
+from mmvlforge.models.weights import bert_names, mlm_head_names, pretrained
 from mmvlforge.structures import VLInputs
 
 SIZE = dict(vocab_size=40, embed_dims=32, num_layers=3, num_heads=4, ffn_dims=48, max_length=12)
@@ -56,6 +57,49 @@ def test_equals_the_bert_of_the_folder(tmp_path, head):
         changed = inputs.input_ids.clone()
         changed[0, -1] += 1
         assert (ours(inputs._replace(input_ids=changed)) - ours(inputs))[0, 0].abs().max() > 1e-3
+
+
+def test_correction_head_is_the_folders_head_of_masked_language_modelling(tmp_path):
+    """Exactly transformers' own logits, of one folder."""
+    theirs = randomise(BertForMaskedLM(BertConfig(**THEIR_SIZE)))
+    theirs.save_pretrained(tmp_path)
+    start = dict(type='HFPretrained', folder=str(tmp_path))
+    encoder = BertTextEncoder(**SIZE, num_cross_layers=2, init_cfg=start)
+    head = ErrorCorrectionHead(32, 40, init_cfg=start)
+    for part in (encoder, head):
+        part.init_weights()
+        part.eval()
+    inputs = inputs_of()
+    with torch.no_grad():
+        tokens = theirs.bert(inputs.input_ids, attention_mask=inputs.attention_mask.long()).last_hidden_state
+        assert torch.equal(head(tokens, encoder.word_logits), theirs.cls(tokens))
+        expected = theirs(inputs.input_ids, attention_mask=inputs.attention_mask.long()).logits
+        torch.testing.assert_close(head(encoder(inputs), encoder.word_logits), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('bias', ['cls.predictions.bias', 'cls.predictions.decoder.bias'])
+def test_names_of_the_head_of_masked_language_modelling(bias):
+    transform = 'cls.predictions.transform.'
+    keys = [transform + 'dense.weight', transform + 'LayerNorm.gamma', transform + 'LayerNorm.beta', bias]
+    assert mlm_head_names([*keys, 'cls.predictions.decoder.weight', 'bert.embeddings.LayerNorm.bias']) == dict(
+        zip(keys, ('transform.0.weight', 'transform.2.weight', 'transform.2.bias', 'bias'))
+    )
+
+
+def test_correction_head_and_folders_that_do_not_fit(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(pretrained, 'print_log', lambda line, **_: lines.append(line))
+    BertModel(BertConfig(**THEIR_SIZE)).save_pretrained(tmp_path)
+    head = ErrorCorrectionHead(32, 40, init_cfg=dict(type='HFPretrained', folder=str(tmp_path)))
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    head.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+    assert lines == [f'{tmp_path}: has no weights for ErrorCorrectionHead, which keeps its own start']
+    BertForMaskedLM(BertConfig(**THEIR_SIZE, tie_word_embeddings=False)).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match='tie_word_embeddings is False in the folder, True in the config'):
+        head.__class__(32, 40, init_cfg=head.init_cfg).init_weights()
+    with pytest.raises(ValueError, match='hidden_size is 32 in the folder, 16 in the config'):
+        ErrorCorrectionHead(16, 40, init_cfg=head.init_cfg).init_weights()
 
 
 def test_folder_of_another_size_is_refused(tmp_path):

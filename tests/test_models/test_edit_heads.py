@@ -23,12 +23,33 @@ def decode(x):
     return x @ torch.randn(DIMS, WORDS, generator=torch.Generator().manual_seed(2))
 
 
-def test_detection_sums_over_tokens_and_averages_captions_with_an_edit():
-    head, x = ErrorDetectionHead(DIMS, loss_weight=2.0), tokens()
+@pytest.mark.parametrize('skip_unedited', [False, True])
+def test_detection_sums_over_tokens_and_averages_captions(skip_unedited):
+    """Eq. 8: the expectation is over all captions, right ones too, unless they are skipped."""
+    head, x = ErrorDetectionHead(DIMS, skip_unedited=skip_unedited, loss_weight=2.0), tokens()
     log = head(x).log_softmax(dim=-1)
     first = log[0, 1, 1] + log[0, 2, 0] + log[0, 3, 0] + log[0, 4, 1]
+    second = log[1, 1:5, 1].sum()
     third = log[2, 1, 0] + log[2, 2, 1]
-    torch.testing.assert_close(head.loss(x, EDITED)['loss_detection'], -2 * (first + third) / 2)
+    expected = -(first + third) / 2 if skip_unedited else -(first + second + third) / 3
+    torch.testing.assert_close(head.loss(x, EDITED)['loss_detection'], 2 * expected)
+
+
+def test_detection_learns_from_captions_without_edits():
+    head, x = ErrorDetectionHead(DIMS), tokens()
+    loss = head.loss(x, UNEDITED)['loss_detection']
+    torch.testing.assert_close(loss, -head(x).log_softmax(dim=-1)[:, 1:5, 1].sum(dim=1).mean())
+    loss.backward()
+    assert x.grad[:, 1:5].abs().min() > 0 and not x.grad[:, [0, 5]].any()
+
+
+@pytest.mark.parametrize('dims', [128, 768])
+def test_detection_starts_small_at_any_width(dims):
+    """Normalised features: logits of .02 times the root of the width, not Xavier's 1.4."""
+    torch.manual_seed(0)
+    stds = [ErrorDetectionHead(dims)(torch.randn(2000, dims)).std().item() for _ in range(20)]
+    assert sum(stds) / 20 == pytest.approx(0.02 * dims**0.5, rel=0.15)
+    assert not ErrorDetectionHead(dims, init_std=0.0).classifier[-1].weight.any()
 
 
 @pytest.mark.parametrize('max_edits', [2, 8])  # 8 are more than the tokens of a caption
@@ -43,7 +64,8 @@ def test_correction_averages_over_edited_tokens(max_edits):
 
 
 @pytest.mark.parametrize(
-    'head, arguments', [(ErrorDetectionHead(DIMS), ()), (ErrorCorrectionHead(DIMS, WORDS), (decode,))]
+    'head, arguments',
+    [(ErrorDetectionHead(DIMS, skip_unedited=True), ()), (ErrorCorrectionHead(DIMS, WORDS), (decode,))],
 )
 def test_without_edits_loss_and_gradients_are_zero(head, arguments):
     x = tokens()

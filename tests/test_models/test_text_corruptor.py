@@ -3,8 +3,17 @@
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast, RobertaConfig, RobertaForMaskedLM
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
 
+from mmvlforge.forge.tokenizer import train_tokenizer
 from mmvlforge.models import TextCorruptor
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, VLInputs
@@ -75,7 +84,7 @@ def sequential(folder, inputs, chosen, top_k, joint, seed, subwords=False):
 @pytest.mark.parametrize('chunk_size', [1, 3, None])
 def test_batched_equals_sequential(folder, joint, chunk_size):
     inputs = captions()
-    corruptor = TextCorruptor(folder, rate=0.5, top_k=4, joint=joint, chunk_size=chunk_size)
+    corruptor = TextCorruptor(folder, rate=0.8, top_k=4, joint=joint, chunk_size=chunk_size)
     torch.manual_seed(5)
     chosen = corruptor.choose(inputs)
     assert chosen.sum() > 6
@@ -91,6 +100,9 @@ def test_masking_alone_and_jointly_differ(folder):
         torch.manual_seed(0)
         results.append(TextCorruptor(folder, rate=1, max_edits=10, joint=joint)(inputs).input_ids)
     assert not torch.equal(*results)
+    torch.manual_seed(0)
+    by_default = TextCorruptor(folder, rate=1, max_edits=10)(inputs).input_ids
+    assert torch.equal(by_default, results[1])  # Sec. 3.2.1 of the paper
 
 
 def test_labels(folder):
@@ -130,6 +142,47 @@ def test_what_is_written(folder, mode, subwords):
         assert share == pytest.approx(1 / (len(allowed) - 1), abs=0.05)
 
 
+CAPTIONS = ['the skateboarder jumps', 'the boat sails', 'skateboarders rest near the snowman', 'snowman']
+PIECES = ['the', 'skate', '##board', '##er', '##s', 'jumps', 'boat', 'sails', 'rest', 'near', 'snow', '##man', '##ing']
+
+
+def word_pieces(path):
+    (path / 'vocab.txt').write_text('\n'.join(SPECIAL + PIECES))
+    BertTokenizerFast(str(path / 'vocab.txt')).save_pretrained(path)
+
+
+def byte_pairs(path):
+    # Words of these captions become tokens, 'skateboarders' and 'snowman' fall in pieces.
+    train_tokenizer(['the boat sails near', 'the rest jumps'] * 50, path, 300)
+
+
+@pytest.mark.parametrize('write_tokenizer', [word_pieces, byte_pairs])
+@pytest.mark.parametrize('mode', ['lm', 'random'])
+def test_edited_captions_consist_of_whole_words(tmp_path, mode, write_tokenizer):
+    write_tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    torch.manual_seed(0)
+    small = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **small)).save_pretrained(tmp_path)
+    batch = tokenizer(CAPTIONS * 50, padding=True, return_special_tokens_mask=True, return_tensors='pt')
+    inputs = VLInputs(None, batch.input_ids, batch.attention_mask.bool(), batch.special_tokens_mask == 0)
+    corruptor = TextCorruptor(str(tmp_path), mode=mode, rate=0.6, top_k=99)
+    text = corruptor(inputs)
+    changed = set()
+    for before, ids in zip(CAPTIONS * 50, text.input_ids):
+        after = tokenizer.decode(ids, skip_special_tokens=True)
+        for old, new in zip(before.split(), after.split(), strict=True):
+            if old != new:
+                changed.add(old)
+                assert len(tokenizer.tokenize(f' {new}')) == 1, new
+    # Words of one token are edited, split ones are not.
+    whole = {word for caption in CAPTIONS for word in caption.split() if len(tokenizer.tokenize(f' {word}')) == 1}
+    assert changed == whole and {'boat', 'sails'} <= whole and not whole & {'skateboarder', 'snowman'}
+    # A caption of one split word comes out as it is, but may be masked.
+    assert not corruptor.editable(inputs)[3].any()
+    assert TextCorruptor(str(tmp_path), mode='masked', rate=1).choose(inputs)[3].sum() > 1
+
+
 def test_draws_follow_the_top_k_softmax(folder):
     row = captions((5,))
     inputs = VLInputs(None, *(field.expand(4000, -1) for field in row[1:]))
@@ -152,12 +205,12 @@ def test_draws_follow_the_top_k_softmax(folder):
 def test_rate_and_limit(folder):
     inputs = captions((14,) * 2000)
     torch.manual_seed(0)
-    chosen = TextCorruptor(folder, mode='random').choose(inputs)
+    chosen = TextCorruptor(folder, mode='random', subwords=True).choose(inputs)
     assert chosen.float().sum().item() / (14 * 2000) == pytest.approx(0.15, abs=0.01)
     per_position = chosen.float().mean(0)
     assert per_position[0] == per_position[-1] == 0
     assert per_position[1:-1].min() > 0.11 and per_position[1:-1].max() < 0.19
-    chosen = TextCorruptor(folder, mode='random', rate=1, max_edits=8).choose(inputs)
+    chosen = TextCorruptor(folder, mode='random', rate=1, max_edits=8, subwords=True).choose(inputs)
     assert (chosen.sum(1) == 8).all()
     assert chosen.float().mean(0)[1:-1].sub(8 / 14).abs().max() < 0.05
 
@@ -167,7 +220,7 @@ def test_special_punctuation_and_stop_words_stay(folder):
     ids = torch.tensor([[TOKENS.index(token) for token in tokens]])
     everywhere = torch.ones_like(ids, dtype=torch.bool)
     inputs = VLInputs(None, ids, everywhere, everywhere)
-    chosen = TextCorruptor(folder, mode='random', rate=1, stop_words=['word5']).choose(inputs)
+    chosen = TextCorruptor(folder, mode='random', rate=1, subwords=True, stop_words=['word5']).choose(inputs)
     assert chosen.tolist() == [[False] * 6 + [True] * 2]
 
 
@@ -220,7 +273,7 @@ def test_roberta_folder(folder, tmp_path):
     RobertaForMaskedLM(
         RobertaConfig(vocab_size=len(TOKENS), max_position_embeddings=20, pad_token_id=0, **fields)
     ).save_pretrained(tmp_path)
-    text = TextCorruptor(str(tmp_path), rate=1)(captions())
+    text = TextCorruptor(str(tmp_path), rate=1, subwords=True)(captions())
     assert (text.correction != IGNORE).sum() == 8 + 5 + 1 + 8
 
 

@@ -2,9 +2,10 @@
 
     python tools/benchmark/text_edition_speed.py
 
-edits the same positions of the same random captions three ways that take turns: in batches, as TextCorruptor does it;
-in passes over the batch, the first chosen position of every caption, then the second, and so on; and caption by
-caption, position by position. The language model has BERT-base's size and random weights, which cost as much time.
+edits the same positions of the same random captions in ways that take turns: jointly, as the paper masks and as
+TextCorruptor does by default; and with each position masked alone, which is TextCorruptor's joint=False: in batches; in
+passes over the batch, the first chosen position of every caption, then the second, and so on; and caption by caption,
+position by position. The language model has BERT-base's size and random weights, which cost as much time.
 """
 
 import argparse
@@ -123,14 +124,16 @@ def main(argv: list[str] | None = None) -> int:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         write_language_model(Path(folder), args)
-        corruptor = TextCorruptor(folder)
-        corruptor.init_weights()
+        jointly, corruptor = TextCorruptor(folder), TextCorruptor(folder, joint=False)
+        for one in (jointly, corruptor):
+            one.init_weights()
         model = BertForMaskedLM.from_pretrained(folder, trust_remote_code=False).to(args.device).eval()
     inputs = make_captions(args)
     chosen = corruptor.choose(inputs)
     plain = (model, inputs, chosen, corruptor.top_k)
     seconds = measure(
         {
+            'jointly': lambda: jointly.edit(inputs, chosen),
             'in batches': lambda: corruptor.edit(inputs, chosen),
             'in passes': lambda: edit_in_passes(*plain),
             'one by one': lambda: edit_one_by_one(*plain),

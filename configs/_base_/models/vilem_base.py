@@ -11,5 +11,10 @@ model = dict(
     local_path=dict(type='LocalPath', loss_weight=0.8),  # lambda 1
     global_path=dict(type='GlobalPath', loss_weight=0.2),  # lambda 2
     detection_head=dict(type='ErrorDetectionHead'),
-    correction_head=dict(type='ErrorCorrectionHead', max_edits=8),
+    # The head that BERT filled gaps with, where the folder has it.
+    correction_head=dict(
+        type='ErrorCorrectionHead',
+        max_edits=8,
+        init_cfg=dict(type='HFPretrained', folder='checkpoints/bert-base-uncased'),
+    ),
 )

@@ -145,6 +145,12 @@ class BertTextEncoder(BaseModule):
                 x = layer(x, inputs.attention_mask, patches)
         return (x, maps) if return_attention else x
 
+    def drop_cross_attention(self) -> None:
+        """Give up the cross-attentions: for a copy that sees no picture."""
+        for layer in self.layers[: self.num_cross_layers]:
+            del layer.cross_attn, layer.cross_norm
+        self.num_cross_layers = 0
+
     def word_logits(self, tokens: Tensor) -> Tensor:
         """Compare tokens ``(..., C)`` with every word embedding: ``(..., vocab_size)``."""
         return F.linear(tokens, self.word_embed.weight)

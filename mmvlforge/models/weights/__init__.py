@@ -7,6 +7,7 @@ from mmvlforge.models.weights.key_maps import (
     clip_vit_names,
     hf_text_names,
     meter_names,
+    mlm_head_names,
     timm_vit_names,
 )
 from mmvlforge.models.weights.pretrained import CLIPPretrained, HFPretrained, RetrieverPretrained, ViTPretrained
@@ -24,6 +25,7 @@ __all__ = [
     'convert',
     'hf_text_names',
     'meter_names',
+    'mlm_head_names',
     'read_hf_weights',
     'read_state_dict',
     'timm_vit_names',

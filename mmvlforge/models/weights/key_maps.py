@@ -37,6 +37,14 @@ _BERT_EMBEDDINGS = [
     (r'LayerNorm\.(weight|bias)', r'norm.\1'),
 ]
 
+_BERT_MLM_HEAD = [
+    (r'transform\.dense\.(weight|bias)', r'transform.0.\1'),
+    (r'transform\.LayerNorm\.(weight|bias)', r'transform.2.\1'),
+    (r'transform\.LayerNorm\.gamma', r'transform.2.weight'),  # the oldest files
+    (r'transform\.LayerNorm\.beta', r'transform.2.bias'),
+    (r'(?:decoder\.)?bias', r'bias'),
+]
+
 _METER_NECK = [
     (r'token_type_embeddings\.weight', r'modality_embed'),  # row 0 text, row 1 image on both sides
     (r'cross_modal_(text|image)_transform\.(weight|bias)', r'\1_transform.\2'),
@@ -116,6 +124,11 @@ def bert_names(keys: Iterable[str]) -> dict[str, str]:
     names = _rename(plain, _BERT_EMBEDDINGS, 'model.embeddings.', '')
     names.update(_rename_layers(plain, r'model\.encoder\.layer\.(\d+)\.', r'layers.\1.'))
     return {plain[name]: ours for name, ours in names.items()}
+
+
+def mlm_head_names(keys: Iterable[str]) -> dict[str, str]:
+    """Head of masked language modelling of Hugging Face's BERT → ErrorCorrectionHead; its decoder has no place."""
+    return _rename(keys, _BERT_MLM_HEAD, 'cls.predictions.', '')
 
 
 def meter_names(keys: Iterable[str], cross_layers: bool = True) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Initialisers for ``init_cfg``: start a part of a model from published weights."""
 
 from collections.abc import Callable, Iterable
+from logging import WARNING
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import nn
 
 from mmvlforge.annotations.json_files import read_json_object
@@ -82,9 +84,11 @@ class ViTPretrained(_StateDictPretrained):
 
 @WEIGHT_INITIALIZERS.register_module()
 class HFPretrained:
-    """Load a RoBERTa or BERT folder (``config.json`` and weights) into HFTextEncoder or BertTextEncoder.
+    """Load a RoBERTa or BERT folder (``config.json`` and weights) into HFTextEncoder or BertTextEncoder, BERT's
+    head of masked language modelling into ErrorCorrectionHead.
 
-    Heads and the pooler are left out.
+    An encoder leaves heads and the pooler out. A folder without that head leaves ErrorCorrectionHead as it is, and the
+    log says so.
 
     Args:
         folder: Local folder, as ``save_pretrained`` or a download of the hub makes it.
@@ -96,6 +100,8 @@ class HFPretrained:
     def __call__(self, module: Any) -> None:
         """Load into ``module``, which says what Hugging Face calls its fields (``hf_config``) and keys (``hf_names``).
 
+        A head says with ``hf_optional`` that a folder need not have it. Only the fields it names are compared.
+
         Raises:
             ValueError: A file is unreadable, the folder's model is another one than ``module``, a shape does not fit,
                 or no key does.
@@ -103,12 +109,20 @@ class HFPretrained:
         """
         theirs = read_json_object(Path(self.folder).expanduser() / 'config.json')
         ours = module.hf_config
-        differ = [f for f in _FIELDS if f in theirs and theirs[f] != ours.get(f)]
+        optional = getattr(module, 'hf_optional', False)
+        differ = [f for f in (ours if optional else _FIELDS) if f in theirs and theirs[f] != ours.get(f)]
         if differ:
             rows = '; '.join(f'{f} is {theirs[f]!r} in the folder, {ours.get(f)!r} in the config' for f in differ)
             raise ValueError(f'{self.folder}: not the model of the config: {rows}')
         state_dict = read_hf_weights(self.folder)
-        load_into(module, state_dict, module.hf_names(state_dict), str(self.folder))
+        names = module.hf_names(state_dict)
+        if optional:
+            state_dict = {key: state_dict[key] for key in names}  # the encoder tells of the others
+            if not names:
+                told = f'{self.folder}: has no weights for {type(module).__name__}, which keeps its own start'
+                print_log(told, logger='current', level=WARNING)
+                return
+        load_into(module, state_dict, names, str(self.folder))
 
 
 @WEIGHT_INITIALIZERS.register_module()

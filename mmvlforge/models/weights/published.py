@@ -25,7 +25,7 @@ _METER_TEXT = r'|text_encoder\..*'
 _ALBEF_LEFT_OUT = (
     r'(detection|correction)_head\..*'
     r'|contrastive_head\.(image_queue|text_queue|id_queue|next_key|steps)'
-    r'|(momentum\.)?text_encoder\.layers\.\d+\.cross_.*'
+    r'|text_encoder\.layers\.\d+\.cross_.*'
 )
 
 _UNSAFE = 'add --unsafe-load if you trust where the file comes from (unpickling can run code)'
