@@ -3,8 +3,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.02),
-    # As METER, whose weights it starts from. HAMMER's code means the same, but loses it where encoders have a rate of
-    # their own.
+    # No decay of biases, norms and scalars, as is usual for transformers; the paper does not say.
     constructor='DecaySparingConstructor',
 )
 param_scheduler = [

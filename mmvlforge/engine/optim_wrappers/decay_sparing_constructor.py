@@ -12,7 +12,7 @@ _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBat
 class DecaySparingConstructor(DefaultOptimWrapperConstructor):
     """Make an optimiser whose weight decay spares biases, norms and scalars such as a temperature.
 
-    ALBEF and METER spare the first two. Tables of vectors (words, positions, class tokens, queries) decay, as in
+    ALBEF spares the first two. Tables of vectors (words, positions, class tokens, queries) decay, as in
     ALBEF. MMEngine's own options cannot say this: a custom key for the rate of an encoder turns them off for all of
     its parameters, and none of them knows a scalar. Parameters are told apart by module and name, not by their shape:
     sharded by FSDP all are flat.
