@@ -243,7 +243,5 @@ def test_clear_errors(folder, tmp_path):
     model = BertForMaskedLM.from_pretrained(folder)
     torch.nn.init.constant_(model.cls.predictions.transform.dense.bias[3:], float('nan'))
     model.save_pretrained(tmp_path)
-    with pytest.raises(
-        ValueError, match='its weights: 1 tensors hold NaN or infinity: cls'
-    ):
+    with pytest.raises(ValueError, match='its weights: 1 tensors hold NaN or infinity: cls'):
         TextCorruptor(str(tmp_path)).init_weights()
