@@ -2,10 +2,10 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -151,10 +151,10 @@ def _write_pointer(work_dir: Path, checkpoint: str) -> None:
     pointer = work_dir / 'last_checkpoint'
     if pointer.is_file() and pointer.read_text() == checkpoint:
         return
-    # Other processes of this run read it at the same time.
-    with tempfile.NamedTemporaryFile('w', dir=work_dir, prefix='last_checkpoint.', delete=False) as file:
-        file.write(checkpoint)
-    os.replace(file.name, pointer)
+    # Other processes of this run read it at the same time, and write the same.
+    new = work_dir / f'last_checkpoint.{uuid4().hex}'
+    new.write_text(checkpoint)
+    os.replace(new, pointer)
 
 
 def _read(path: str, unsafe: bool) -> tuple[dict, dict]:
