@@ -218,7 +218,27 @@ def test_rows_of_table_7(name):
     assert differences(rows['d']) == {'local_path'} and rows['d'].local_path.type == 'HighestLevelPath'
     assert differences(rows['e']) == {'local_path', 'global_path'}
     assert rows['e'].local_path == dict(type='UnifiedPath', loss_weight=1.0) and rows['e'].global_path is None
+    # E has one path with the weight of both: beside it stands the local path alone with that weight.
+    control = load(ROOT / f'configs/vilem/{name}5_d_full_weight.py').model
+    assert differences(control) == {'local_path', 'global_path'}
+    assert control.local_path == dict(type='LocalPath', loss_weight=1.0) and control.global_path is None
     assert differences(rows['f']) == {'corruptor'} and rows['f'].corruptor.mode == 'random'
+
+
+@pytest.mark.parametrize('pairs', ['cc4m', 'cc13m'])
+def test_table_4_without_vilem(pairs):
+    """The same encoders, data and schedule, and no more than the contrastive loss."""
+    plain, whole = (load(ROOT / f'configs/vilem/vilem_base_{pairs}{x}.py') for x in ('_contrastive', ''))
+    assert plain.model.type == 'DualEncoder' and whole.model.type == 'ViLEM'
+    text = {k: v for k, v in whole.model.text_encoder.items() if k != 'cross_gain'}
+    assert plain.model == {k: whole.model[k] for k in plain.model} | dict(
+        type='DualEncoder', text_encoder=dict(text, num_cross_layers=0)
+    )
+    for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'val_evaluator'):
+        assert plain[key] == whole[key]
+    test = load(ROOT / 'configs/vilem/vilem_contrastive_winoground.py')
+    assert test.model == plain.model
+    assert test.test_dataloader == load(ROOT / 'configs/vilem/vilem_winoground.py').test_dataloader
 
 
 def test_options_that_are_off_by_default():

@@ -69,11 +69,14 @@ def examine(model: 'ViLEM', inputs: VLInputs, data_samples: list[VLDataSample], 
     )
     readings = proofread(model, inputs._replace(input_ids=edited), image=image)
     changed = edited != inputs.input_ids
+    # A corruptor that does not say where it may edit may edit any word.
+    editable = model.corruptor.editable(inputs) if hasattr(model.corruptor, 'editable') else inputs.word_mask
     for sample, rows in zip(data_samples, torch.arange(len(edited), device=edited.device).split(counts.tolist())):
         words, edits = inputs.word_mask[rows], changed[rows]
         sample.pred_proofreading = EditExam(
             edited[rows][words].cpu(),
             edits[words].cpu(),
+            editable[rows][words].cpu(),
             inputs.input_ids[rows][edits].cpu(),
             {
                 name: (

@@ -27,6 +27,7 @@ METRICS = {
         for path in ('local', 'global')
         for name, title, meaning in (
             ('detection_AUC', 'Finding edited words', 'How well P(wrong) ranks edited above kept words; ROC AUC.'),
+            ('detection_AUC_editable', 'The same, editable words', 'Among words that could have been edited; ROC AUC.'),
             ('correction_top1', 'Original first', 'Share of edited words whose original is the first candidate.'),
             ('correction_top5', 'Original among five', 'Share of edited words whose original is among the first five.'),
         )

@@ -47,6 +47,7 @@ class EditExam(NamedTuple):
     Attributes:
         input_ids: Ids after the edition, int64 ``(T,)``.
         edited: True for an edited token, bool ``(T,)``.
+        editable: True for a token that could have been edited, bool ``(T,)``.
         originals: Ids that stood there before, int64 ``(E,)``.
         readings: By path: P(the token was edited) ``(T,)``, and the most likely originals of the edited tokens, the
             best first, int64 ``(E, k)``; None where the model lacks that head.
@@ -54,5 +55,6 @@ class EditExam(NamedTuple):
 
     input_ids: Tensor
     edited: Tensor
+    editable: Tensor
     originals: Tensor
     readings: dict[str, tuple[Tensor | None, Tensor | None]]

@@ -120,7 +120,8 @@ def test_gallery(retriever, tmp_path):
 
 def test_report(retriever, trained, tmp_path, capsys):
     (tmp_path / 'a.json').write_text(
-        '{"i2t_R@1": 50.0, "t2i_R@1": 10.0, "detection_AUC/local": 80, "detection_AUC/chance": 60, "i2t_MedR": 2.0}'
+        '{"i2t_R@1": 50.0, "t2i_R@1": 10.0, "detection_AUC/local": 80, "detection_AUC/chance": 60, '
+        '"detection_AUC_editable/local": 70, "detection_AUC_editable/chance": 54, "i2t_MedR": 2.0}'
     )
     (tmp_path / 'b.json').write_text(
         '{"text_score": 30.0, "text_score/Object": 1.0, "correction_top1/local": 5.0, "correction_top1/chance": 6.25}'
@@ -133,6 +134,7 @@ def test_report(retriever, trained, tmp_path, capsys):
         ('i2t_R@1', 'Recall@1', '50.00', '16.67', 'good'),
         ('t2i_R@1', 'Recall@1', '10.00', '16.67', 'bad'),
         ('detection_AUC/local', 'Finding edited words', '80.00', '60.00', 'good'),
+        ('detection_AUC_editable/local', 'The same, editable words', '70.00', '54.00', 'good'),
         ('correction_top1/local', 'Original first', '5.00', '6.25', 'bad'),
         ('text_score', 'Captions', '30.00', '25.00', 'good'),
     ):
@@ -193,7 +195,7 @@ def test_the_metric_reads_what_the_model_writes(trained):
     found = metric.evaluate(6)
     assert set(found) == {
         f'{name}/{path}'
-        for name in ('detection_AUC', 'correction_top1', 'correction_top5')
+        for name in ('detection_AUC', 'detection_AUC_editable', 'correction_top1', 'correction_top5')
         for path in ('local', 'global', 'chance')
     }
 

@@ -47,9 +47,11 @@ def test_detection_learns_from_captions_without_edits():
 def test_detection_starts_small_at_any_width(dims):
     """Normalised features: logits of .02 times the root of the width, not Xavier's 1.4."""
     torch.manual_seed(0)
-    stds = [ErrorDetectionHead(dims)(torch.randn(2000, dims)).std().item() for _ in range(20)]
+    stds = [ErrorDetectionHead(dims, edit_prior=0.5)(torch.randn(2000, dims)).std().item() for _ in range(20)]
     assert sum(stds) / 20 == pytest.approx(0.02 * dims**0.5, rel=0.15)
-    assert not ErrorDetectionHead(dims, init_std=0.0).classifier[-1].weight.any()
+    head = ErrorDetectionHead(dims, init_std=0.0)
+    assert not head.classifier[-1].weight.any()
+    torch.testing.assert_close(head(torch.randn(3, dims)).softmax(dim=-1), torch.tensor([[0.15, 0.85]] * 3))
 
 
 @pytest.mark.parametrize('max_edits', [2, 8])  # 8 are more than the tokens of a caption

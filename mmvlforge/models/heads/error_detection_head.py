@@ -1,5 +1,6 @@
 """Which words are wrong."""
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -22,19 +23,27 @@ class ErrorDetectionHead(BaseModule):
         init_std: Deviation of the last map's weights at the start, BERT's by default. The features before it are
             normalised, so that the logits start with about ``init_std * sqrt(in_dims)``. Xavier's would start at 1.4,
             and a gradient that, summed over all tokens, drowns L_align's in the image encoder.
+        edit_prior: Share of edited tokens that the logits start with, the paper's rate by default. With 0.5 every token
+            pulls towards "kept" at first, and the common pull drowns L_align's gradient as well.
         skip_unedited: Leave captions without an edit out of the sum and of the mean; the loss of a batch without any
             edit is then 0.
         loss_weight: Weight of L_det beside L_cor, 1 in Eq. 10 and 12.
     """
 
     def __init__(
-        self, in_dims: int = 768, init_std: float = 0.02, skip_unedited: bool = False, loss_weight: float = 1.0
+        self,
+        in_dims: int = 768,
+        init_std: float = 0.02,
+        edit_prior: float = 0.15,
+        skip_unedited: bool = False,
+        loss_weight: float = 1.0,
     ) -> None:
         super().__init__()
         dense, last = init_linear(nn.Linear(in_dims, in_dims)), nn.Linear(in_dims, 2)
         self.classifier = nn.Sequential(dense, nn.GELU(), nn.LayerNorm(in_dims), last)
         nn.init.normal_(last.weight, std=init_std)
-        nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            last.bias.copy_(torch.tensor([edit_prior, 1 - edit_prior]).log())
         self.skip_unedited = skip_unedited
         self.loss_weight = loss_weight
 
