@@ -85,6 +85,8 @@ def _like(rng: random.Random, old: Any) -> Any:
     """A value near another."""
     if isinstance(old, bool) or old is None:
         return rng.choice([0, 1, True, False, None])
+    if isinstance(old, int) and abs(old) > 2**63:
+        return rng.choice([old + 1, -old, str(old)])
     if isinstance(old, (int, float)):
         return rng.choice([old + 1, old - 1, -old, float(old), str(old), old * 10**6, old + 0.5, bool(old)])
     if isinstance(old, str):
