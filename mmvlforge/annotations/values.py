@@ -29,4 +29,6 @@ def text_fault(text: str) -> str:
     if not found:
         return ''
     what = 'NUL' if found[0] == '\0' else f'{found[0]!a}, half of a surrogate pair,'
+    if '\udc80' <= found[0] <= '\udcff':  # how Python keeps a byte of a command line that it cannot decode
+        what = f'{found[0]!a}, a byte that is not UTF-8,'
     return f'{text!a:.80} holds {what} at letter {found.start()}'

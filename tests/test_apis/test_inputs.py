@@ -61,6 +61,7 @@ def test_csv_with_a_mark_of_order_and_quoted_captions(tmp_path):
     [
         ('picture,text\na,b\n', r"pairs.csv: needs a column 'image' or 'caption'"),
         ('image,caption\na.jpg,one, two\n', r'pairs.csv:2: more fields than the 2 columns'),
+        ('image,caption,image\na.jpg,x,b.jpg\n', r'pairs.csv: a column stands twice in the first line'),
         ('image,caption\na.jpg,x\n,\n', r'pairs.csv:3: needs an image or a caption'),
         ('image,caption\na.jpg,"never closed\n', r'pairs.csv:\d: broken CSV'),
     ],
@@ -147,8 +148,10 @@ def test_sixteen_bits_of_grey_are_not_white(tmp_path):
 
 
 def test_text_that_is_no_unicode_and_a_mark_of_order(tmp_path):
-    with pytest.raises(ValueError, match='holds bytes that are no UTF-8 text'):
-        read(dict(caption='a \ud800 b'))
+    for text, what in (('\udce9', 'a byte that is not UTF-8'), ('\ud800', 'half of a surrogate'), ('\0', 'NUL')):
+        for field in ('caption', 'image'):
+            with pytest.raises(ValueError, match=f"query: {field} 'a .* b' holds .*{what}"):
+                read({field: f'a {text} b'})
     (tmp_path / 'pairs.jsonl').write_text('\ufeff{"caption": "x"}\n', encoding='utf-8')
     assert read(tmp_path / 'pairs.jsonl') == [Query(None, 'x')]
     with pytest.raises(ValueError, match='bytes is no picture'):
