@@ -414,7 +414,7 @@ def test_predictions(tmp_path):
             joined = join(RECORDS, found, pred_file=path, lines=lines)
         except (ValueError, OSError) as error:
             return told(error, path)
-        values = [_value(line) for line in path.read_text().split('\n') if line.strip()]
+        values = [_value(line) for line in path.read_bytes().decode().split('\n') if line.strip()]
         by_index = {value['index']: value for value in values if isinstance(value, dict) and 'index' in value}
         assert list(joined.predictions) == [by_index[i] for i in range(len(RECORDS))]
         assert all(map(_is_right, joined.predictions))
