@@ -32,7 +32,7 @@ def test_biases_norms_and_the_temperature_are_spared_in_the_real_schedules(confi
     if config.startswith('vilem'):
         assert group_of[id(named['contrastive_head.temperature'])]['weight_decay'] == 0
     elif 'mini' not in config:
-        assert (len(named), len(named) - len(decays)) == (697, 431)
+        assert (len(named), len(named) - len(decays)) == (693, 427)
     rates = {}
     for name, p in named.items():
         rates.setdefault(round(group_of[id(p)]['lr'], 9), set()).add(name.partition('.')[0])
