@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mmvlforge.annotations.json_files import read_json_object
+from mmvlforge.annotations.values import one_line
 
 _REMEDY = 'Save the state dict alone and give that file: torch.save(model.state_dict(), FILE)'
 TOOLS_REMEDY = 'If you trust its source: --unsafe-load'
@@ -67,7 +68,7 @@ def read_checkpoint(
         try:
             return dict(state_dict=load_file(path))
         except SafetensorError as error:
-            raise ValueError(f'{path}: not a readable safetensors file: {error}') from error
+            raise ValueError(f'{path}: not a readable safetensors file: {one_line(str(error))}') from error
     fault = damage(path) or _foreign(path)
     if fault:
         raise ValueError(f'{path}: cannot be read: {fault}')
@@ -77,7 +78,8 @@ def read_checkpoint(
                 path, map_location=map_location, weights_only=not unsafe, mmap=mmap and zipfile.is_zipfile(path)
             )
     except (ImportError, AttributeError) as error:
-        raise ValueError(f'{path}: holds an object of a package that is not installed: {error}') from error
+        missing = one_line(str(error))
+        raise ValueError(f'{path}: holds an object of a package that is not installed: {missing}') from error
     except Exception as error:  # on bytes that are no checkpoint the unpickler raises about anything
         refused = _refused(error)
         if refused:
@@ -92,7 +94,7 @@ def read_checkpoint(
         raise ValueError(f'{path}: no state dict in it: found {type(state).__name__}')
     odd = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
     if odd:
-        raise ValueError(f'{path}: not a state dict: these entries are not tensors: {", ".join(odd[:5])}')
+        raise ValueError(f'{path}: not a state dict: these entries are not tensors: {one_line(", ".join(odd[:5]))}')
     return dict(state_dict=state) if state is content else {**content, 'state_dict': state}
 
 
@@ -112,9 +114,9 @@ def _damage(path: Path, size: int, mtime_ns: int) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()  # PyTorch itself compares no checksum
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        return f'it is cut off or damaged ({error}); copy or download it again'
-    return f'its part {broken} is damaged (checksum); copy or download it again' if broken else None
+    except Exception as error:  # of damaged bytes zipfile makes about anything: encryption, another compression
+        return f'it is cut off or damaged ({one_line(str(error))}); copy or download it again'
+    return f'its part {one_line(broken)} is damaged (checksum); copy or download it again' if broken else None
 
 
 def _foreign(path: Path) -> str | None:
@@ -128,7 +130,7 @@ def _foreign(path: Path) -> str | None:
                 "torch.save(torch.jit.load(FILE, map_location='cpu').state_dict(), NEW_FILE)"
             )
         if not any(name.endswith('/data.pkl') for name in names):
-            return f'it is a zip archive, but not of PyTorch; it holds {", ".join(names[:3]) or "nothing"}'
+            return f'it is a zip archive, but not of PyTorch; it holds {one_line(", ".join(names[:3])) or "nothing"}'
         return None
     with open(path, 'rb') as file:
         head = file.read(512)
@@ -165,7 +167,7 @@ def first_of(names: Sequence[str]) -> str:
 def _refused(error: Exception) -> str | None:
     """The object that PyTorch refused to make, if that is what the error is about."""
     found = re.search(r'GLOBAL (\S+)', str(error))
-    return found[1] if found else None
+    return one_line(found[1]) if found else None
 
 
 def _reason(error: Exception) -> str:
@@ -173,7 +175,7 @@ def _reason(error: Exception) -> str:
     text = str(error).strip()
     if not text or 'weights_only' in text:
         return type(error).__name__
-    return text.splitlines()[0]
+    return one_line(text.splitlines()[0])
 
 
 def _mmengine_globals() -> list:
