@@ -204,10 +204,11 @@ def test_checkpoints(tmp_path):
 
     def check(rng, folder):
         name = rng.choice(list(files))
-        path, data = folder / name, files[name]
+        # Never the same name twice: what was found out about a file may be kept by name, size and time.
+        path, data = folder / f'{rng.randrange(10**9)}-{name}', files[name]
         kind = rng.choice(['bytes', 'bytes', 'bytes', 'hostile', 'text', 'whole'])
         if kind == 'hostile':
-            path = folder / 'zip.pth'
+            path = path.with_suffix('.pth')
             content = {'state_dict': STATE, 'meta': _hostile(rng, folder)}
             if rng.random() < 0.3:
                 path.write_bytes(pickle.dumps(content))
