@@ -10,7 +10,7 @@ from uuid import uuid4
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmvlforge.apis.loading import check_fit, existing
+from mmvlforge.apis.loading import check_fit, existing, named_checkpoint
 from mmvlforge.config_files import told_of_config
 from mmvlforge.models.weights.checkpoint_files import components, meta_state_dict
 from mmvlforge.models.weights.reading import TOOLS_REMEDY, damage, first_of, read_checkpoint, require_finite
@@ -113,14 +113,14 @@ def newest_whole(work_dir: str | Path, folder: str | Path | None = None) -> tupl
     """
     folder = Path(folder or work_dir).absolute()
     pointer = Path(work_dir, 'last_checkpoint')
-    name = Path(pointer.read_text().strip()).name if pointer.is_file() else ''
+    name = named_checkpoint(pointer)
     if name:
         fault = _fault(folder / name)
         if fault is None:
             return str(folder / name), None
         told = f'{pointer} names {name}, but {fault}'
     else:
-        told = f'{pointer} is empty' if pointer.is_file() else f'there is no {pointer}'
+        told = f'{pointer} names none' if pointer.is_file() else f'there is no {pointer}'
     named = _NUMBERED.fullmatch(name)
     before = []
     for path in folder.glob('*.pth'):

@@ -52,9 +52,14 @@ def newest_checkpoint(work_dir: str | Path) -> str | None:
     MMEngine writes an absolute path. What counts is the file of that name in this folder: it may have been moved, or be
     a copy of one that still is where it was.
     """
-    pointer = Path(work_dir, 'last_checkpoint')
-    name = Path(pointer.read_text().strip()).name if pointer.is_file() else ''
+    name = named_checkpoint(Path(work_dir, 'last_checkpoint'))
     return str(Path(work_dir, name)) if name else None
+
+
+def named_checkpoint(pointer: Path) -> str:
+    """The name in a file ``last_checkpoint``, '' if there is none or it is none."""
+    text = pointer.read_text(errors='replace').strip() if pointer.is_file() else ''
+    return Path(text).name if text.isprintable() else ''
 
 
 def existing(checkpoint: str | Path, what: str = 'checkpoint') -> str:

@@ -161,7 +161,7 @@ def folder_of(tmp_path, *epochs):
     (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/epoch_{max(epochs)}.pth')
 
 
-@pytest.mark.parametrize('spoilt', ['cut', 'gone', 'empty', 'flipped'])
+@pytest.mark.parametrize('spoilt', ['cut', 'gone', 'empty', 'flipped', 'zeros', 'text'])
 def test_the_whole_one_before_it_is_taken_and_that_is_said(tmp_path, spoilt):
     folder_of(tmp_path, 2, 9, 10)
     shutil.copy(tmp_path / 'epoch_10.pth', tmp_path / 'epoch_11.pth')  # of another run: not before it
@@ -174,7 +174,9 @@ def test_the_whole_one_before_it_is_taken_and_that_is_said(tmp_path, spoilt):
         if spoilt == 'gone':
             path.unlink()
         else:
-            path.write_bytes(dict(cut=whole[:-100], empty=b'', flipped=bytes(content))[spoilt])
+            path.write_bytes(
+                dict(cut=whole[:-100], empty=b'', flipped=bytes(content), zeros=bytes(999), text=b'hello')[spoilt]
+            )
         if name == 'epoch_10.pth':
             found, told = newest_whole(tmp_path)
             assert found == str(tmp_path / 'epoch_9.pth')
@@ -186,12 +188,12 @@ def test_the_whole_one_before_it_is_taken_and_that_is_said(tmp_path, spoilt):
         newest_whole(tmp_path)
 
 
-@pytest.mark.parametrize('pointer', ['empty', 'gone'])
+@pytest.mark.parametrize('pointer', [b'', b'\xff\xfe\0', bytes(40), None])
 def test_without_a_name_the_newest_whole_one_is_taken(tmp_path, pointer):
     folder_of(tmp_path, 9, 10)
-    (tmp_path / 'last_checkpoint').write_text('')
-    if pointer == 'gone':
-        (tmp_path / 'last_checkpoint').unlink()
+    (tmp_path / 'last_checkpoint').unlink()
+    if pointer is not None:
+        (tmp_path / 'last_checkpoint').write_bytes(pointer)
     found, told = newest_whole(tmp_path)
     assert found == str(tmp_path / 'epoch_10.pth') and told.endswith('epoch_10.pth')
     for epoch in (9, 10):

@@ -69,7 +69,7 @@ def read_checkpoint(
             return dict(state_dict=load_file(path))
         except SafetensorError as error:
             raise ValueError(f'{path}: not a readable safetensors file: {one_line(str(error))}') from error
-    fault = damage(path) or _foreign(path)
+    fault = damage(path)
     if fault:
         raise ValueError(f'{path}: cannot be read: {fault}')
     try:
@@ -99,9 +99,9 @@ def read_checkpoint(
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with the bytes of a PyTorch file, None if they are whole (or no PyTorch file's at all)."""
+    """What is wrong with the bytes of a file of weights, None if they are whole."""
     stat = path.stat()
-    return _damage(path, stat.st_size, stat.st_mtime_ns)
+    return _damage(path, stat.st_size, stat.st_mtime_ns) or _foreign(path)
 
 
 @lru_cache(maxsize=8)  # a file is looked at before the data are, and again when it is loaded
@@ -109,11 +109,13 @@ def _damage(path: Path, size: int, mtime_ns: int) -> str | None:
     if not size:
         return 'it is empty (0 bytes)'
     with open(path, 'rb') as file:
-        if file.read(2) != b'PK':
+        if file.read(2) != b'PK' and not zipfile.is_zipfile(path):
             return None
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()  # PyTorch itself compares no checksum
+            # What is marked as a folder PyTorch leaves unread, and its tensor is whatever the memory held.
+            broken = broken or next((part.filename for part in archive.infolist() if part.external_attr & 0x10), None)
     except Exception as error:  # of damaged bytes zipfile makes about anything: encryption, another compression
         return f'it is cut off or damaged ({one_line(str(error))}); copy or download it again'
     return f'its part {one_line(broken)} is damaged (checksum); copy or download it again' if broken else None
