@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvlforge.annotations.json_files import iter_json_lines, read_text
+from mmvlforge.annotations.values import one_line
 
 __all__ = ['expected_fields', 'read_predictions', 'row_problems', 'write_predictions']
 
@@ -80,7 +81,7 @@ def _type_problem(scores: Any, types: Sequence[str], order_known: bool) -> str |
             ([name for name in scores if name not in types], 'has the unknown type'),
         ):
             if wrong:
-                return f'{what} {", ".join(wrong)[:120]}; must name {names}'
+                return f'{what} {one_line(", ".join(wrong)[:120])}; must name {names}'
     else:
         return f'is {scores!r:.120}, must be an object, type to finite number ({names})'
     if not all(map(_is_number, values)):

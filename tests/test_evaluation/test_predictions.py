@@ -68,3 +68,9 @@ def test_a_token_is_0_or_1(token):
     """Python calls True and 1.0 equal to 1; what wrote them did not write the format."""
     (problem,) = row_problems(dict(ROWS[0], fake_tokens=[1, token, 0]), 2, TYPES, expected_fields(ROWS))
     assert problem.startswith('fake_tokens: is [1, ') and problem.endswith('must be a list of 0 and 1')
+
+
+def test_a_type_of_any_name_stands_in_one_line():
+    row = dict(ROWS[0], type_scores={**dict.fromkeys(TYPES, 0.0), 'a\nb\x1b': 0.0})
+    (problem,) = row_problems(row, 2, TYPES, expected_fields(ROWS))
+    assert problem.isprintable() and 'has the unknown type a\\nb\\x1b' in problem
