@@ -3,13 +3,13 @@
 import csv
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmvlforge.annotations.annotation_file import check_exists, read_annotations
 from mmvlforge.annotations.caption_text import clean_caption
-from mmvlforge.annotations.json_files import iter_json_array, read_json, read_text
+from mmvlforge.annotations.json_files import decoded_lines, iter_json_array, read_json, read_text
 from mmvlforge.annotations.values import is_pixel, one_line, text_fault
 
 __all__ = ['READERS', 'CaptionRecord', 'read_captions']
@@ -85,13 +85,6 @@ class _Row:
         return tuple(values)
 
 
-def _decoded(lines: Iterable[str], path: str) -> Iterator[str]:
-    try:
-        yield from lines
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
-
-
 def _object(path: str) -> _Row:
     return _Row(path, 'of the whole file', read_json(path))
 
@@ -106,7 +99,7 @@ def _array(path: str) -> Iterator[_Row]:
 def _csv(path: str) -> Iterator[_Row]:
     """Rows of a csv file with a header, each in a line of its own: a quote left open would swallow what follows."""
     with open(path, encoding='utf-8', newline='') as file:
-        lines = csv.reader(_decoded(file, path), strict=True)
+        lines = csv.reader(decoded_lines(file, path), strict=True)
         before = 0
         try:
             columns = next(lines, [])
@@ -194,7 +187,7 @@ def read_url_table(path: str, file_name: str, columns: Sequence[str] = ('caption
     if sorted(columns) != ['caption', 'url']:
         raise ValueError(f"columns must be 'caption' and 'url' in either order, got {tuple(columns)}")
     with open(path, encoding='utf-8', newline='\n') as file:
-        for row, line in enumerate(_decoded(file, path)):
+        for row, line in enumerate(decoded_lines(file, path)):
             parts = line.rstrip('\r\n').split('\t')
             if len(parts) != 2:
                 raise ValueError(f'{path}, record {row}: {line!r:.80} must be two columns, {columns}')

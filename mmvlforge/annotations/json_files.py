@@ -6,12 +6,13 @@ silently keeps the last, and nesting that no file of ours has and that later cod
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    'decoded_lines',
     'iter_json_array',
     'iter_json_lines',
     'parse_json',
@@ -138,6 +139,14 @@ def read_text(path: str | Path) -> str:
         return Path(path).read_bytes().decode()  # read_text would make a line break of each '\r'
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: no such file') from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
+
+
+def decoded_lines(lines: Iterable[str], path: str | Path) -> Iterator[str]:
+    """The lines of a file that is open as UTF-8 text. Raises ValueError where they are none, and names the file."""
+    try:
+        yield from lines
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: not UTF-8 text ({error})') from error
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from mmvlforge.annotations.json_files import parse_json
+from mmvlforge.annotations.json_files import decoded_lines, parse_json
 from mmvlforge.annotations.values import text_fault
 from mmvlforge.datasets.transforms.loading import (
     MAX_PIXELS,
@@ -91,7 +91,7 @@ def _from_path(path: Path) -> Iterator[Query]:
         yield from _from_csv(path)
     elif path.suffix.lower() == '.jsonl':
         with open(path, encoding='utf-8-sig', newline='\n') as file:
-            for number, line in enumerate(_decoded(file, path), 1):
+            for number, line in enumerate(decoded_lines(file, path), 1):
                 if line.strip():
                     yield _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
     else:
@@ -100,7 +100,7 @@ def _from_path(path: Path) -> Iterator[Query]:
 
 def _from_csv(path: Path) -> Iterator[Query]:
     with open(path, encoding='utf-8-sig', newline='') as file:
-        rows = csv.DictReader(_decoded(file, path), strict=True)
+        rows = csv.DictReader(decoded_lines(file, path), strict=True)
         try:
             columns = rows.fieldnames or []
             if not {'image', 'caption'} & set(columns):
@@ -114,13 +114,6 @@ def _from_csv(path: Path) -> Iterator[Query]:
                 yield _from_fields(row, where, path.parent)
         except csv.Error as error:
             raise ValueError(f'{path}:{rows.line_num}: broken CSV: {error}') from error
-
-
-def _decoded(lines: Iterable[str], path: Path) -> Iterator[str]:
-    try:
-        yield from lines
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: not UTF-8 text ({error})') from error
 
 
 def _from_fields(fields: Any, where: str, folder: Path | None = None) -> Query:
