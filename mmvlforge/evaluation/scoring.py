@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -338,7 +338,9 @@ def score(
     return score_rows(join(records, predictions, fmt), protocol, per_class)
 
 
-def trivial_predictions(records: Sequence[dict], fmt: RecordFormat | None = None) -> list[dict]:
+def trivial_predictions(
+    records: Sequence[dict], fmt: RecordFormat | None = None, no_box_rules: Iterable[str] = ()
+) -> list[dict]:
     """What a model predicts that knows the shares of the classes and nothing else.
 
     Every row gets the share of fake rows as its fake score, the log-odds of each type's share as its type scores, no
@@ -347,8 +349,10 @@ def trivial_predictions(records: Sequence[dict], fmt: RecordFormat | None = None
     Args:
         records: Annotation records.
         fmt: See :func:`join`.
+        no_box_rules: Rules by which there is no box either.
     """
     fmt = fmt or _DGM4
+    ruled = {'no_box': dict.fromkeys(no_box_rules, True)} if no_box_rules else {}
     pairs = fmt.class_map.items()
     counts = Counter(record['fake_cls'] for record in records)
 
@@ -369,6 +373,7 @@ def trivial_predictions(records: Sequence[dict], fmt: RecordFormat | None = None
                 box=None,
                 word_ids=words,
                 fake_tokens=[0] * len(words),
+                **ruled,
             )
         )
     return predictions

@@ -98,8 +98,8 @@ def test_both_rules_are_shown_where_the_predictions_know_them(files, tmp_path):
     assert call(files / 'ann.json', tmp_path / 'p.jsonl', '--out', tmp_path / 'r.html', '--num', 1) == 0
     page = (tmp_path / 'r.html').read_text(encoding='utf-8')
     # every second row is boxed, truly and by the model; no box at all is right for the others
-    assert cells(page, '<b>Mean overlap, rule coord') == [('n', '100.00'), ('n', '–')]
-    assert cells(page, '<b>Mean overlap, rule type') == [('n', '50.00'), ('n', '–')]
+    assert cells(page, '<b>Mean overlap, rule coord') == [('n good', '100.00'), ('n', '50.00')]
+    assert cells(page, '<b>Mean overlap, rule type') == [('n', '50.00'), ('n', '50.00')]
 
 
 def test_metrics_are_computed_and_pictures_can_be_left_out(files):

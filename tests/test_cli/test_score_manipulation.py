@@ -250,6 +250,14 @@ def test_a_model_without_a_box_head_is_not_taken_for_one_that_finds_no_box(files
     assert 'pred.jsonl:3: box: is missing (write null for "no box")' in capsys.readouterr().err
 
 
+def test_beside_metrics_of_each_rule_the_trivial_predictor_has_no_box_by_any(files, capsys):
+    write_predictions(files[1], trivial_predictions(RECORDS, no_box_rules=['coord', 'type']))
+    assert main(['score', 'manipulation', *files, '--trivial']) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for name in ('IoUmean', 'IoUmean/coord_rule', 'IoUmean/type_rule'):
+        assert [name, '80.00', '80.00'] in lines
+
+
 def test_missing_annotations_say_where_data_go(files, capsys):
     assert main(['score', 'manipulation', 'no_such_file.json', files[1]]) == 2
     assert 'no_such_file.json: no such annotation file; docs/data.md says where' in capsys.readouterr().err
