@@ -225,8 +225,8 @@ def read_hf_weights(folder: str | Path) -> dict[str, Tensor]:
 def safe_checkpoints(unsafe: bool = False, held: dict[str, dict] | None = None) -> Iterator[None]:
     """Let no checkpoint run code while MMEngine reads it: it then reads local files by :func:`read_checkpoint`.
 
-    MMEngine by itself allows ``getattr``, by which a file reaches anything, and unpickles all of a file that it could
-    not read otherwise.
+    MMEngine by itself allows ``getattr``, by which a file reaches anything, unpickles all of a file that it could not
+    read otherwise, and runs the config in a checkpoint (Python) as it resumes, for a key that nobody sets any more.
 
     Args:
         unsafe: Unpickle any object, for files of a trusted source.
@@ -238,7 +238,11 @@ def safe_checkpoints(unsafe: bool = False, held: dict[str, dict] | None = None) 
     held = held if held is not None else {}
 
     def load_from_disk(filename: str, map_location: Any = None) -> dict:
-        return held.pop(filename, None) or read_checkpoint(filename, unsafe, TOOLS_REMEDY, map_location)
+        content = held.pop(filename, None) or read_checkpoint(filename, unsafe, TOOLS_REMEDY, map_location)
+        meta = content.get('meta')
+        if isinstance(meta, Mapping) and 'config' in meta:
+            content['meta'] = {key: value for key, value in meta.items() if key != 'config'}
+        return content
 
     name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # for what else reads files, such as DeepSpeed
     before = os.environ.get(name)
