@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
+from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
-from mmvlforge.datasets import SeededDataset
+from mmvlforge.datasets import SeededDataset, WebCaptionDataset
 from mmvlforge.engine import EpochSeedHook
 from mmvlforge.registry import HOOKS
 
@@ -31,8 +32,9 @@ class ToyDataset(SeededDataset):
         return [0 if idx == 0 else 1]
 
 
-def runner_of(dataset, seed=0, epoch=0):
-    return SimpleNamespace(seed=seed, epoch=epoch, train_dataloader=SimpleNamespace(dataset=dataset))
+def runner_of(dataset, seed=0, epoch=0, **more):
+    loader = SimpleNamespace(dataset=dataset)
+    return SimpleNamespace(seed=seed, epoch=epoch, train_dataloader=loader, **dict(train_loop=None, **more))
 
 
 def one_epoch(dataset, **kwargs):
@@ -85,6 +87,25 @@ def test_later_steps_are_not_seeded_again():
     first = numbers()
     EpochSeedHook().before_train_iter(runner_of(None), 1)
     assert all(a != b for a, b in zip(first, numbers()))
+
+
+def test_without_epochs_each_step_is_seeded_and_data_must_be_a_stream():
+    loop = object.__new__(IterBasedTrainLoop)
+    hook, runner = EpochSeedHook(), runner_of(ToyDataset(), iter=7)
+    runner.train_loop = loop
+    drawn = []
+    for runner.iter in (7, 8, 7):  # the last is the first of a run resumed there
+        hook.before_train_iter(runner, runner.iter)
+        drawn.append(numbers())
+    assert drawn[0] == drawn[2] and all(a != b for a, b in zip(*drawn[:2]))
+    with pytest.raises(
+        ValueError, match='ToyDataset draws its augmentations by epoch, and IterBasedTrainLoop has none'
+    ):
+        hook.before_train(runner)
+    runner.train_loop = None
+    hook.before_train(runner)
+    runner.train_loop, runner.train_dataloader.dataset = loop, WebCaptionDataset('{0..1}.tar', pipeline=[])
+    hook.before_train(runner)
 
 
 def test_dropout_masks_are_those_of_the_epoch():
