@@ -116,7 +116,7 @@ class Watch(Hook):
         self.validated.append((runner.epoch, runner.iter))
 
 
-def run(work_dir, train_cfg, scores, stop=None, checkpoint=None, interval=1, **hook) -> Watch:
+def run(work_dir, train_cfg, scores, stop=None, checkpoint=None, interval=1, schedule=None, resume=True, **hook):
     torch.manual_seed(0)
     score, watch = Score(scores, stop), Watch()
     runner = Runner(
@@ -128,6 +128,7 @@ def run(work_dir, train_cfg, scores, stop=None, checkpoint=None, interval=1, **h
         val_cfg=dict(),
         val_evaluator=Evaluator(score),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        param_scheduler=schedule,
         default_hooks=dict(
             checkpoint=dict(
                 type='ResumableCheckpointHook', save_best='score', rule='greater', interval=interval, **hook
@@ -136,7 +137,7 @@ def run(work_dir, train_cfg, scores, stop=None, checkpoint=None, interval=1, **h
         custom_hooks=[watch],
         experiment_name=f'{work_dir}{stop}{checkpoint}',
         load_from=checkpoint,
-        resume=checkpoint is not None,
+        resume=resume and checkpoint is not None,
         default_scope='mmvlforge',
     )
     score.runner = runner
@@ -179,14 +180,53 @@ def test_the_resumed_copy_of_a_work_dir_leaves_the_other_alone(tmp_path):
     assert best(new) == ['best_score_epoch_2.pth']
 
 
+def test_the_best_one_comes_along_into_a_new_folder(tmp_path, caplog):
+    old, new = tmp_path / 'old', tmp_path / 'new'
+    run(old, dict(by_epoch=True, max_epochs=2), {1: 0.9, 2: 0.5})
+    loop, scores = dict(by_epoch=True, max_epochs=3), {2: 0.5, 3: 0.6}
+    run(new, loop, scores, checkpoint=str(old / 'epoch_2.pth'))
+    assert best(new) == best(old) == ['best_score_epoch_1.pth']
+    known = content(new / 'epoch_3.pth')['message_hub']['runtime_info']
+    assert known['best_ckpt'] == str(new / 'best_score_epoch_1.pth') and known['best_score'] == 0.9
+    (old / 'best_score_epoch_1.pth').unlink()
+    run(tmp_path / 'third', loop, scores, checkpoint=str(old / 'epoch_2.pth'))
+    assert best(tmp_path / 'third') == []
+    (log,) = (tmp_path / 'third').glob('*/*.log')
+    assert f'best checkpoint so far, {old}/best_score_epoch_1.pth, is gone; only a better one' in log.read_text()
+
+
+SCHEDULE = dict(type='PolyLR', by_epoch=False, end=12)
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'told'),
+    [
+        ([dict(SCHEDULE, end=16)], 'of param_scheduler.0 total_iters is 11 there and 15 here'),
+        ([dict(SCHEDULE, power=2.0)], 'power is 1.0 there and 2.0 here'),
+        ([dict(type='CosineAnnealingLR', by_epoch=False, T_max=11, end=12)], 'T_max is None there and 11 here'),
+        ([SCHEDULE, SCHEDULE], 'of param_scheduler.1 eta_min is None there and 0 here'),
+        (None, 'of param_scheduler.0 eta_min is 0 there and None here'),
+    ],
+)
+def test_another_schedule_is_refused(tmp_path, schedule, told):
+    """MMEngine goes on with the checkpoint's, whatever the config says."""
+    loop = dict(by_epoch=True, max_epochs=3)
+    run(tmp_path / 'cut', loop, {}, stop=2, schedule=[SCHEDULE])
+    start = dict(checkpoint=str(tmp_path / 'cut/epoch_2.pth'))
+    with pytest.raises(ValueError, match=told):
+        run(tmp_path / 'cut', loop, {}, schedule=schedule, **start)
+    run(tmp_path / 'anew', loop, {}, schedule=schedule, **start, resume=False)
+    run(tmp_path / 'cut', loop, {}, schedule=[SCHEDULE], **start)
+
+
 def test_several_best_ones_come_along(tmp_path):
     hook = ResumableCheckpointHook(save_best=['a', 'b'], rule='greater')
     hub = {'best_ckpt_a': '/elsewhere/best_a_epoch_1.pth', 'last_ckpt': '/elsewhere/epoch_2.pth'}
     (tmp_path / 'epoch_2.pth').touch()
 
     class Runner:
-        work_dir, val_loop, train_loop = str(tmp_path), None, None
-        logger = type('Logger', (), dict(info=staticmethod(print)))
+        work_dir, val_loop, train_loop, iter = str(tmp_path), None, None, 0
+        logger = type('Logger', (), dict(info=staticmethod(print), warning=staticmethod(print)))
         message_hub = type(
             'Hub', (), dict(runtime_info=hub, get_info=staticmethod(hub.get), update_info=staticmethod(hub.__setitem__))
         )
