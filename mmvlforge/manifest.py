@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
 from mmvlforge.annotations.json_files import read_json_object
@@ -18,6 +19,7 @@ from mmvlforge.version import __version__
 __all__ = [
     'MANIFEST',
     'check_made_from',
+    'described_config',
     'described_file',
     'file_fingerprint',
     'new_manifest',
@@ -73,6 +75,12 @@ def file_fingerprint(path: str | Path) -> str:
 def described_file(path: str | Path, **facts: Any) -> dict[str, Any]:
     """Name, fingerprint and what else is known of a file."""
     return dict(file=str(path), fingerprint=file_fingerprint(path), **facts)
+
+
+def described_config(cfg: Config, cfg_options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """File and settings of a config as it was read, and the fingerprint of both together."""
+    settings = [f'{name}={value}' for name, value in (cfg_options or {}).items()]
+    return dict(file=cfg.filename, fingerprint=text_fingerprint(cfg.pretty_text), settings=settings)
 
 
 def weights_fingerprint(state_dict: Mapping[str, Tensor]) -> str:

@@ -26,10 +26,12 @@ class Beginning(NamedTuple):
     Attributes:
         held: ``{path: content}`` of a file that must not be read again, see ``safe_checkpoints``.
         lines: What the log should say of it.
+        resumed: The checkpoint that a training goes on from, if it does.
     """
 
     held: dict[str, dict]
     lines: list[str]
+    resumed: str | None = None
 
 
 def begin_test(cfg: Config, checkpoint: str, unsafe: bool) -> Beginning:
@@ -68,22 +70,22 @@ def begin_training(cfg: Config, resume: str | None, unsafe: bool) -> Beginning:
         lines += [note] if note else []
         if found is None:
             print(f'--resume: no checkpoint in {cfg.work_dir} yet, starting anew')
-            resume = None
-        else:
-            # MMEngine reads it there, and the config that it writes to the work dir goes on with the newest as well.
-            _write_pointer(Path(cfg.work_dir), found)
-            cfg.resume, cfg.load_from, resume = True, None, found
+        resume = found
     elif resume:
         # Sharded and DeepSpeed's checkpoints are folders.
         resume = resume if 'strategy' in cfg and Path(resume).is_dir() else existing(resume, '--resume: checkpoint')
-        cfg.resume, cfg.load_from = True, resume
+        resume = os.path.abspath(resume)
     if resume:
-        if Path(resume).is_dir():
-            return Beginning({}, lines)
-        content, held = _read(resume, unsafe)
-        _check_whole(cfg, content, resume)
-        _check_run(cfg, content, resume)
-        return Beginning(held, lines)
+        held: dict[str, dict] = {}
+        if not Path(resume).is_dir():
+            content, held = _read(resume, unsafe)
+            _check_whole(cfg, content, resume)
+            _check_run(cfg, content, resume)
+        # MMEngine reads it there, and the config that it writes to the work dir goes on with the newest: were the file
+        # named there, a later run of that config would begin with it once more.
+        _write_pointer(Path(cfg.work_dir), resume)
+        cfg.resume, cfg.load_from = True, None
+        return Beginning(held, lines, resume)
     cfg.resume = False
     if not cfg.get('load_from'):
         return Beginning({}, lines)
@@ -152,6 +154,7 @@ def _write_pointer(work_dir: Path, checkpoint: str) -> None:
     if pointer.is_file() and pointer.read_text() == checkpoint:
         return
     # Other processes of this run read it at the same time, and write the same.
+    work_dir.mkdir(parents=True, exist_ok=True)
     new = work_dir / f'last_checkpoint.{uuid4().hex}'
     new.write_text(checkpoint)
     os.replace(new, pointer)
@@ -213,7 +216,9 @@ def _check_start(cfg: Config, content: dict) -> str:
     require_finite({name: state[name] for name in filled}, where)
     learnt = components(name for name, value in own.items() if isinstance(value, nn.Parameter))
     empty = [part for part in learnt if part not in components(filled)]
-    meant = [*_may_be_empty(cfg), *_left_empty(content)]
+    # Of what a file says it is not meant to fill a head begins anew; an encoder only where the config fills it.
+    excused = [part for part in _left_empty(content) if part.endswith('_head') or _own_start(cfg, part)]
+    meant = [*_may_be_empty(cfg), *excused]
     surprising = [part for part in empty if part not in meant]
     if surprising:
         names = ','.join(dict.fromkeys([*_may_be_empty(cfg), *surprising]))
@@ -234,6 +239,11 @@ def _left_empty(content: dict) -> list[str]:
     meta = content.get('meta')
     left = meta.get('left_empty') if isinstance(meta, Mapping) else None
     return left if isinstance(left, list) else []
+
+
+def _own_start(cfg: Config, part: str) -> bool:
+    config = cfg.model.get(part)
+    return isinstance(config, Mapping) and bool(config.get('init_cfg'))
 
 
 def _rest(own: Mapping[str, Any], filled: list[str], state: Mapping[str, Any]) -> str:

@@ -15,10 +15,11 @@ from mmengine.runner import Runner
 from mmvlforge.annotations.json_files import write_json
 from mmvlforge.apis.checkpoints import Beginning, begin_test, begin_training
 from mmvlforge.apis.loading import existing
+from mmvlforge.apis.run_settings import check_length, check_schedule, effective_scale
 from mmvlforge.config_files import load_config, told_of_config
 from mmvlforge.engine.hooks import ManifestHook
 from mmvlforge.folder_lock import folder_lock
-from mmvlforge.manifest import MANIFEST, described_file, new_manifest, text_fingerprint
+from mmvlforge.manifest import MANIFEST, described_config, described_file, new_manifest
 from mmvlforge.models.weights.reading import safe_checkpoints
 
 __all__ = ['test', 'train', 'work_dir_of']
@@ -55,10 +56,10 @@ def train(
         ValueError: The config, a checkpoint or an argument does not fit, or another training holds the work dir.
         FileNotFoundError: Data are missing.
     """
-    cfg = _prepare(config, work_dir, cfg_options, launcher)
+    cfg, described = _prepare(config, work_dir, cfg_options, launcher)
     if 'train_dataloader' not in cfg:
         raise ValueError(f'{config}: has no train_dataloader: it is for tests alone')
-    _check_length(cfg)
+    check_length(cfg)
     if amp:
         wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if wrapper not in ('OptimWrapper', 'AutocastOptimWrapper'):
@@ -68,15 +69,15 @@ def train(
         cfg.compile = True
     if auto_scale_lr:
         cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr', {}), enable=True)
-    scale = _effective_scale(cfg)
+    scale = effective_scale(cfg)
     arguments = dict(work_dir=work_dir, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr, compile=compile)
     with _sole_training(cfg):
         beginning = begin_training(cfg, resume, unsafe_load)
-        start = dict(load_from=cfg.get('load_from'), resume=bool(cfg.get('resume')))
-        told = _manifest('train', cfg, config, cfg_options, arguments, start)
+        start = dict(resumed=beginning.resumed) if beginning.resumed else dict(load_from=cfg.get('load_from'))
+        told = _manifest('train', cfg, described, arguments, start)
 
         def work(runner: Runner) -> None:
-            _check_schedule(cfg, runner.train_loop.max_iters)
+            check_schedule(cfg, runner.train_loop.max_iters)
             runner.register_hook(told)
             if scale:
                 runner.auto_scale_lr = scale
@@ -119,7 +120,7 @@ def test(
     if show_worst is not None and not show_dir:
         raise ValueError('--show-worst needs --show-dir')
     checkpoint = existing(checkpoint)
-    cfg = _prepare(config, work_dir, cfg_options, launcher)
+    cfg, described = _prepare(config, work_dir, cfg_options, launcher)
     if 'test_evaluator' not in cfg:
         raise ValueError(f'{config}: has no test_evaluator')
     cfg.work_dir = str(Path(cfg.work_dir, 'test'))
@@ -133,7 +134,7 @@ def test(
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='AutocastTestHook')]
     beginning = begin_test(cfg, checkpoint, unsafe_load)
     arguments = dict(work_dir=work_dir, amp=amp)
-    told = _manifest('test', cfg, config, cfg_options, arguments, dict(file=checkpoint))
+    told = _manifest('test', cfg, described, arguments, dict(file=checkpoint))
 
     def work(runner: Runner) -> dict[str, float]:
         runner.register_hook(told)
@@ -155,36 +156,20 @@ def work_dir_of(config: str | Path, work_dir: str | None = None, cfg_options: di
 
 
 def _own_work_dir(cfg: Config) -> str:
+    folder = Path(cfg.filename).parent
+    if (folder / 'last_checkpoint').is_file():  # a run's own config, in which work_dir is where the run was once
+        return str(folder)
     return cfg.get('work_dir') or f'work_dirs/{Path(cfg.filename).stem}'
 
 
-def _check_schedule(cfg: Config, iterations: int) -> None:
-    """Refuse a run that ends within its warm-up: MMEngine would say that an end comes before a begin."""
-    schedulers = cfg.get('param_scheduler') or []
-    warm_up = max(1, iterations // 10)
-    for number, each in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
-        if not each.get('by_epoch', True) and each.get('begin', 0) >= iterations:
-            raise ValueError(
-                f'{cfg.filename}: the run has {iterations} iterations, and param_scheduler.{number} ({each.type}) '
-                f'begins after {each.begin}, where the warm-up ends. Train longer, or warm up for less: --cfg-options '
-                f'param_scheduler.0.end={warm_up} param_scheduler.{number}.begin={warm_up}'
-            )
-
-
-def _manifest(
-    command: str, cfg: Config, config: str | Path, cfg_options: dict | None, arguments: dict, weights: dict
-) -> ManifestHook:
-    """The manifest of a run, as far as it is known before it.
-
-    The fingerprint is that of the config and its settings alone, equal for every work dir, launcher and start.
-    """
-    plain = load_config(config, cfg_options)
-    settings = [f'{name}={value}' for name, value in (cfg_options or {}).items()]
-    told = dict(file=plain.filename, fingerprint=text_fingerprint(plain.pretty_text), settings=settings)
+def _manifest(command: str, cfg: Config, config: dict, arguments: dict, weights: dict) -> ManifestHook:
+    """The manifest of a run, as far as it is known before it."""
     given = {name: value for name, value in arguments.items() if value not in (None, False)}
     precision = _precision(cfg, command == 'test')
     return ManifestHook(
-        new_manifest(command, config=told, arguments=given, launcher=cfg.launcher, precision=precision, weights=weights)
+        new_manifest(
+            command, config=config, arguments=given, launcher=cfg.launcher, precision=precision, weights=weights
+        )
     )
 
 
@@ -207,52 +192,20 @@ def _sole_training(cfg: Config) -> AbstractContextManager[None]:
     return folder_lock(cfg.work_dir, 'mmvlforge train') if int(rank) == 0 else nullcontext()
 
 
-def _check_length(cfg: Config) -> None:
-    """Refuse a length of the training where nothing reads it."""
-    wanted = cfg.get('max_epochs')
-    if wanted is not None and wanted != cfg.get('train_cfg', {}).get('max_epochs'):
-        raise ValueError(
-            f'{cfg.filename}: max_epochs={wanted} at the top level does nothing: write '
-            f'train_cfg=dict(max_epochs={wanted}), or --cfg-options train_cfg.max_epochs={wanted}'
-        )
+def _prepare(
+    config: str | Path, work_dir: str | None, cfg_options: dict | None, launcher: str
+) -> tuple[Config, dict[str, Any]]:
+    """Read the config, put the arguments over it, and let several processes run where there is no GPU.
 
-
-def _effective_scale(cfg: Config) -> dict | None:
-    """What makes MMEngine count accumulated gradients as it scales the learning rate; None where it does not scale.
-
-    It compares batch x processes with the base. With n batches a step that is to be compared with the n-th of the base.
-    The config keeps the whole base, so that whoever trains from its copy in the work dir divides once too.
+    Returns:
+        The config; and for the manifest what it was before, equal for every work dir, launcher and start.
     """
-    scale = cfg.get('auto_scale_lr', {})
-    if not scale.get('enable'):
-        return None
-    if 'base_batch_size' not in scale:
-        raise ValueError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config')
-    if 'batch_size' not in cfg.train_dataloader:
-        raise ValueError('--auto-scale-lr needs train_dataloader.batch_size, the batch of a process')
-    if 'runner_type' in cfg:
-        strategy, where = cfg.get('strategy', {}), f'{cfg.runner_type} does not count'
-        steps = [cfg.optim_wrapper.get('accumulative_counts', 1), strategy.get('gradient_accumulation_steps', 1)]
-        config = strategy.get('config') or {}
-        if isinstance(config, str):
-            raise ValueError(f'--auto-scale-lr: {where} the accumulated gradients that {config} may ask for')
-        if any(count > 1 for count in (*steps, config.get('gradient_accumulation_steps', 1))):
-            raise ValueError(f'--auto-scale-lr: {where} accumulated gradients; set optim_wrapper.optimizer.lr instead')
-        return None
-    parts = [part for part in cfg.optim_wrapper.values() if isinstance(part, dict) and 'accumulative_counts' in part]
-    if parts:
-        raise ValueError('--auto-scale-lr: several optimisers that accumulate gradients have no one batch size')
-    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
-    return dict(scale, base_batch_size=scale.base_batch_size / steps)
-
-
-def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None, launcher: str) -> Config:
-    """Read the config, put the arguments over it, and let several processes run where there is no GPU."""
     cfg = load_config(config, cfg_options)
+    described = described_config(cfg, cfg_options)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or _own_work_dir(cfg)
     if launcher == 'none' or torch.cuda.is_available():
-        return cfg
+        return cfg, described
     if launcher != 'pytorch':
         raise ValueError(f'without a GPU only --launcher pytorch works, got {launcher}')
     # gloo, and a wrapper without device ids.
@@ -264,7 +217,7 @@ def _prepare(config: str | Path, work_dir: str | None, cfg_options: dict | None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
-    return cfg
+    return cfg, described
 
 
 def _run(cfg: Config, unsafe_load: bool, work, beginning: Beginning) -> Any:

@@ -58,7 +58,8 @@ def manipulation(
     rows, lines = read_predictions(predictions)
     joined = join(records, rows, fmt, annotations, predictions, lines)
     shown = read_metrics(metrics) if metrics else score_rows(joined)
-    chance = read_metrics(trivial) if trivial else score(records, trivial_predictions(records, fmt), fmt=fmt)
+    guess = trivial_predictions(records, fmt, joined.rule_boxes)
+    chance = read_metrics(trivial) if trivial else score(records, guess, fmt=fmt)
     write_report(joined, out, title, shown, chance, image_root, num)
     print(f'{out}: {len(records)} samples')
 
@@ -82,11 +83,19 @@ def retrieval(
     from mmvlforge.annotations.json_files import write_json
     from mmvlforge.apis.pictures import draw_overview
     from mmvlforge.apis.retrieval import TrainedRetriever
-    from mmvlforge.manifest import MANIFEST, check_made_from, described_file, new_manifest, read_metrics_file
+    from mmvlforge.manifest import (
+        MANIFEST,
+        check_made_from,
+        described_config,
+        described_file,
+        new_manifest,
+        read_metrics_file,
+    )
     from mmvlforge.reports.retrieval import chance_of, read_metrics, write_report
 
     values = read_metrics(metrics)
-    trained = TrainedRetriever(config, checkpoint, read_cfg_options(cfg_options))
+    options = read_cfg_options(cfg_options)
+    trained = TrainedRetriever(config, checkpoint, options)
     model = trained.trained.describe()
     for path in metrics:
         check_made_from(path, weights=model['fingerprint'])
@@ -97,7 +106,8 @@ def retrieval(
     if all_metrics:
         sources = [described_file(path, **{MANIFEST: read_metrics_file(path)[1]}) for path in metrics]
         weights = dict(file=checkpoint, fingerprint=model['fingerprint'])
-        manifest = new_manifest('report retrieval', config=config, weights=weights, metrics=sources)
+        described = described_config(trained.cfg, options)
+        manifest = new_manifest('report retrieval', config=described, weights=weights, metrics=sources)
         write_json(all_metrics, {**values, MANIFEST: manifest})
     print_table(['metric', 'model', 'chance'], [[name, values[name], chance[name]] for name in chance])
 

@@ -37,9 +37,10 @@ def manipulation(
     """manipulation detection and grounding, from a prediction file"""
     from mmvlforge.annotations.annotation_file import read_annotations
     from mmvlforge.annotations.json_files import write_json
+    from mmvlforge.config_files import load_config
     from mmvlforge.evaluation.predictions import read_predictions
     from mmvlforge.evaluation.scoring import join, left_out, score, score_rows, trivial_predictions, uncut_boxes
-    from mmvlforge.manifest import MANIFEST, described_file, new_manifest
+    from mmvlforge.manifest import MANIFEST, described_config, described_file, new_manifest
 
     fmt = read_format(classes, config)
     records = read_annotations(annotations)
@@ -50,7 +51,8 @@ def manipulation(
     print(f'{len(records)} rows, protocol {protocol}, in percent')
     columns = {'value': result}
     if trivial:
-        columns['trivial'] = score(records, trivial_predictions(records, fmt), protocol, fmt)
+        guess = trivial_predictions(records, fmt, joined.rule_boxes)
+        columns['trivial'] = score(records, guess, protocol, fmt)
     metrics = [name for name, value in result.items() if isinstance(value, float)]
     print_table(['metric', *columns], [[name, *(found[name] for found in columns.values())] for name in metrics])
     for name in ('per_class', 'per_manipulation'):
@@ -74,7 +76,7 @@ def manipulation(
             predictions=described_file(predictions),
             protocol=protocol,
             classes=described_file(classes) if classes else None,
-            config=config,
+            config=described_config(load_config(config)) if config else None,
         )
         write_json(out, {**result, MANIFEST: manifest})
 

@@ -84,6 +84,13 @@ def test_a_part_that_stays_empty_is_named_unless_it_is_meant(begin, state, tmp_p
     write_checkpoint(without(start, 'neck'), 'meter.ckpt', str(tmp_path / 'converted.pth'), HEADS)
     with pytest.raises(ValueError, match='nothing in it for neck of'):
         begin(load_from=str(tmp_path / 'converted.pth'))
+    # It was made for another config: what the file leaves to that one this one leaves to chance.
+    converted = dict(load_from=str(tmp_path / 'converted.pth'))
+    write_checkpoint(without(start, 'text_encoder'), 'meter.ckpt', converted['load_from'], ['text_encoder', *HEADS])
+    with pytest.raises(ValueError, match='nothing in it for text_encoder of'):
+        begin(**converted)
+    bert = {'model.text_encoder.init_cfg': dict(type='HFPretrained', folder='bert')}
+    assert '; new: text_encoder, ' in begin(**converted, **bert)[1][0]
 
 
 def test_a_wrong_shape_and_nan_are_no_start(begin, state):
@@ -233,6 +240,14 @@ def test_checkpoints_in_a_folder_of_their_own(begin, state, tmp_path):
     assert (tmp_path / 'run/last_checkpoint').read_text() == str(tmp_path / 'out/run/epoch_1.pth')
 
 
+def test_a_file_is_gone_on_from_once(begin, state, tmp_path):
+    """The config in the work dir named it, so that a later run of that config began with it once more."""
+    torch.save(saved(state, 1), tmp_path / 'epoch_1.pth')
+    cfg, _ = begin(resume=os.path.relpath(tmp_path / 'epoch_1.pth'))
+    assert cfg.resume and cfg.load_from is None
+    assert (tmp_path / 'run/last_checkpoint').read_text() == str(tmp_path / 'epoch_1.pth')
+
+
 def test_what_is_read_unsafely_is_read_once(tiny_config, state, tmp_path):
     class Count:
         def __reduce__(self):
@@ -260,6 +275,35 @@ def log_of(work_dir) -> str:
     return ''.join(path.read_text() for path in sorted(work_dir.rglob('*.log')))
 
 
+FLEXIBLE = ['runner_type=FlexibleRunner', 'strategy.type=SingleDeviceStrategy']
+
+
+@pytest.mark.parametrize('flexible', [False, True])
+def test_the_config_in_a_checkpoint_is_not_run(tiny_config, tmp_path, flexible):
+    run, options = tmp_path / 'run', FLEXIBLE if flexible else []
+    command = ['train', str(tiny_config), '--work-dir', str(run), '--cfg-options', *options]
+    assert main([*command, 'train_cfg.max_epochs=1']) == 0
+    content = torch.load(run / 'epoch_1.pth', weights_only=False)
+    content['meta']['config'] = f'import os\nos.mkdir({str(tmp_path / "ran")!r})\n'
+    torch.save(content, run / 'epoch_1.pth')
+    assert main([*command, 'train_cfg.max_epochs=1', 'val_evaluator=None', 'val_cfg=None', 'val_dataloader=None',
+                 '--resume']) == 0  # fmt: skip
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_a_run_s_own_config_means_the_folder_it_lies_in(tiny_config, state, tmp_path):
+    old, new = tmp_path / 'old', tmp_path / 'new'
+    options = ['--cfg-options', 'train_cfg.max_epochs=2']
+    assert main(['train', str(tiny_config), '--work-dir', str(old), '--cfg-options', 'train_cfg.max_epochs=2']) == 0
+    shutil.copytree(old, new)
+    for name in ('epoch_2.pth', 'last_checkpoint'):
+        (new / name).unlink()
+    (new / 'last_checkpoint').write_text('epoch_1.pth')
+    before = sorted(path.name for path in old.iterdir())
+    assert main(['train', str(new / 'tiny.py'), '--resume', *options]) == 0
+    assert (new / 'epoch_2.pth').is_file() and sorted(path.name for path in old.iterdir()) == before
+
+
 @pytest.mark.parametrize('flexible', [False, True])
 def test_a_run_from_load_from_and_the_resumed_copy_of_its_folder(tiny_config, state, tmp_path, flexible):
     """With a rate of 0, so that the weights tell what was loaded."""
@@ -267,7 +311,7 @@ def test_a_run_from_load_from_and_the_resumed_copy_of_its_folder(tiny_config, st
     write_checkpoint(start, 'meter.ckpt', str(tmp_path / 'converted.pth'), HEADS)
     options = [f'load_from={tmp_path}/converted.pth', 'train_cfg.max_epochs=2', 'optim_wrapper.optimizer.lr=0']
     if flexible:
-        options += ['runner_type=FlexibleRunner', 'strategy.type=SingleDeviceStrategy']
+        options += FLEXIBLE
     old, new = tmp_path / 'old', tmp_path / 'new'
     command = ('train', str(tiny_config), '--cfg-options', *options, '--resume', '--work-dir')
     assert main([*command, str(old)]) == 0

@@ -20,9 +20,9 @@ from mmvlforge.version import __version__
 
 def test_train_stop_and_go_on(tiny_config, tmp_path):
     """Ctrl-C ends with one line that says what was kept and how to go on, and no traceback."""
-    command = [sys.executable, '-m', 'mmvlforge', 'train', str(tiny_config), '--work-dir', str(tmp_path / 'run')]
+    command = ['train', str(tiny_config), '--work-dir', str(tmp_path / 'run'), '--cfg-options', 'param_scheduler=None']
     process = subprocess.Popen(
-        [*command, '--cfg-options', 'train_cfg.max_epochs=500'],
+        [sys.executable, '-m', 'mmvlforge', *command, 'train_cfg.max_epochs=500'],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -42,9 +42,7 @@ def test_train_stop_and_go_on(tiny_config, tmp_path):
     assert 'go on with the same command and --resume' in err
     newest = int((tmp_path / 'run/last_checkpoint').read_text().rpartition('_')[2].removesuffix('.pth'))
     more = f'train_cfg.max_epochs={newest + 1}'
-    assert (
-        main(['train', str(tiny_config), '--work-dir', str(tmp_path / 'run'), '--resume', '--cfg-options', more]) == 0
-    )
+    assert main([*command, more, '--resume']) == 0
     assert (tmp_path / f'run/epoch_{newest + 1}.pth').is_file()
 
     out = tmp_path / 'deep/metrics.json'
@@ -69,11 +67,13 @@ def check_manifests(work_dir, tested, config, newest):
     assert [run['command'] for run in (stopped, resumed, tested)] == ['train', 'train', 'test']
     # The same config with other settings.
     assert {run['config']['file'] for run in (stopped, resumed, tested)} == {str(config)}
-    assert stopped['config']['settings'] == ['train_cfg.max_epochs=500'] and tested['config']['settings'] == []
+    assert stopped['config']['settings'] == ['param_scheduler=None', 'train_cfg.max_epochs=500']
+    assert tested['config']['settings'] == []
     assert stopped['config']['fingerprint'] != tested['config']['fingerprint']
     assert resumed['arguments'] == dict(work_dir=str(work_dir), resume='auto')
     # One goes on where the other had been, and its last weights are tested.
     assert stopped['weights']['iteration'] == 0 and 'end' not in stopped['weights']
+    assert resumed['weights']['resumed'] == f'{work_dir}/epoch_{newest}.pth' and 'load_from' in stopped['weights']
     assert resumed['weights']['iteration'] == 8 * newest and resumed['weights']['end_iteration'] == 8 * (newest + 1)
     checkpoint = work_dir / f'epoch_{newest + 1}.pth'
     state = torch.load(checkpoint, weights_only=False)['state_dict']
@@ -135,9 +135,9 @@ def test_a_reader_who_has_enough_is_no_error(mini_set):
 def test_one_training_a_work_dir_and_tests_beside_it(tiny_config, tmp_path, capsys):
     """A second training is kept out; a test is let in, and leaves the training's config as it is."""
     run = tmp_path / 'run'
-    train = ['train', str(tiny_config), '--work-dir', str(run)]
+    train = ['train', str(tiny_config), '--work-dir', str(run), '--cfg-options', 'param_scheduler=None']
     process = subprocess.Popen(
-        [sys.executable, '-m', 'mmvlforge', *train, '--cfg-options', 'train_cfg.max_epochs=500'],
+        [sys.executable, '-m', 'mmvlforge', *train, 'train_cfg.max_epochs=500'],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -160,5 +160,5 @@ def test_one_training_a_work_dir_and_tests_beside_it(tiny_config, tmp_path, caps
     process.kill()
     process.wait()
     newest = int((run / 'last_checkpoint').read_text().rpartition('_')[2].removesuffix('.pth'))
-    assert main([*train, '--resume', '--cfg-options', f'train_cfg.max_epochs={newest + 1}']) == 0
+    assert main([*train, f'train_cfg.max_epochs={newest + 1}', '--resume']) == 0
     assert (run / f'epoch_{newest + 1}.pth').is_file() and not (run / LOCK_FILE).exists()
