@@ -16,7 +16,7 @@ from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.nested_datasets import picture_loader, pipeline_tokenizer
 from mmvlforge.structures import VLDataSample, VLInputs
-from mmvlforge.visualization import blank_picture
+from mmvlforge.visualization import blank_picture, load_picture
 from mmvlforge.visualization.drawing import FAINT, Word, captioned_picture
 
 __all__ = ['Features', 'RetrievalInferencer', 'TrainedRetriever']
@@ -90,6 +90,14 @@ class TrainedRetriever:
     def tokens(self, inputs: VLInputs, row: int) -> list[str]:
         """Word tokens of a caption; '##' opens one that continues a word."""
         return self.tokenizer.convert_ids_to_tokens(inputs.input_ids[row][inputs.word_mask[row]].tolist())
+
+    def picture(self, path: str) -> np.ndarray:
+        """A picture as a person sees it, RGB uint8 ``(H, W, 3)``.
+
+        Raises:
+            UnusableImageError: The file is missing, no picture, or one of more pixels than the test pipeline takes.
+        """
+        return load_picture(path, 'seen', picture_loader(self.dataset).max_pixels)
 
     def check_drawable(self, samples: list[VLDataSample]) -> None:
         """Raise ValueError if a sample of the test set is not one picture, drawn as it is stored."""
