@@ -53,13 +53,13 @@ def manipulation(
     if metrics:
         made_from = dict(annotations=file_fingerprint(annotations), predictions=file_fingerprint(predictions))
         check_made_from(metrics, **made_from)
-    fmt = read_format(classes, config)
+    fmt, loader = read_format(classes, config)
     records = read_annotations(annotations)
     rows, lines = read_predictions(predictions)
     joined = join(records, rows, fmt, annotations, predictions, lines)
     shown = read_metrics(metrics) if metrics else score_rows(joined)
     chance = read_metrics(trivial) if trivial else score(records, trivial_predictions(records, fmt), fmt=fmt)
-    write_report(joined, out, title, shown, chance, image_root, num)
+    write_report(joined, out, title, shown, chance, image_root, num, loader)
     print(f'{out}: {len(records)} samples')
 
 
