@@ -18,13 +18,12 @@ from mmvlforge.apis.inputs import Picture, Query, batched, read_queries
 from mmvlforge.apis.loading import load_trained
 from mmvlforge.config_files import told_of_config
 from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
-from mmvlforge.datasets.transforms import LoadImage, LoadImageGroup
-from mmvlforge.datasets.transforms.loading import MAX_PIXELS
+from mmvlforge.datasets.nested_datasets import PictureLoader, picture_loader, pipeline_tokenizer
+from mmvlforge.datasets.transforms import LoadImageGroup
 from mmvlforge.registry import DATASETS
 from mmvlforge.visualization.drawing import NO_GLYPH, name_letters, undrawable
 
-__all__ = ['ForgeInferencer', 'Item', 'pixel_limit', 'upright_pipeline']
+__all__ = ['ForgeInferencer', 'Item', 'upright_pipeline']
 
 
 class Item(NamedTuple):
@@ -92,7 +91,7 @@ class ForgeInferencer(BaseInferencer):
         # Class names, tokenizer and pipeline are the test set's; its files are not read.
         with told_of_config(self.trained.config):
             self.dataset: BaseDataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
-        self.max_pixels = max_pixels or pixel_limit(self.dataset)
+        self.max_pixels = max_pixels or picture_loader(self.dataset).max_pixels
         self.check_kind()
         tokenizer = pipeline_tokenizer(self.dataset)
         if tokenizer is None:
@@ -303,12 +302,6 @@ class ForgeInferencer(BaseInferencer):
         return dict(predictions=preds, visualization=visualization)
 
 
-def pixel_limit(dataset: BaseDataset) -> int:
-    """The most pixels of a picture that a data set's pipeline decodes."""
-    loaders = (step for step in dataset.pipeline.transforms if isinstance(step, (LoadImage, LoadImageGroup)))
-    return next((loader.max_pixels for loader in loaders), MAX_PIXELS)
-
-
 def upright_pipeline(dataset: BaseDataset) -> tuple[Callable[[dict], dict], Callable[[dict], dict]]:
     """A data set's pipeline up to packing, which reads ``picture``, a :class:`Picture`; and what packs."""
     *transforms, pack = dataset.pipeline.transforms
@@ -324,7 +317,7 @@ def upright_pipeline(dataset: BaseDataset) -> tuple[Callable[[dict], dict], Call
 
 def _loader(transform: Callable[[dict], dict]) -> Callable[[dict], dict]:
     """What reads a user's picture in place of a transform that reads stored files; others stay."""
-    if not isinstance(transform, (LoadImage, LoadImageGroup)):
+    if not isinstance(transform, PictureLoader):
         return transform
     target_size = transform.target_size
 

@@ -15,7 +15,6 @@ from mmvlforge.evaluation.retrieval import retrieval_ranks
 from mmvlforge.evaluation.similarity import similarity_distribution
 from mmvlforge.models.word_patch_maps import word_patch_maps
 from mmvlforge.structures import VLDataSample, VLInputs
-from mmvlforge.visualization import load_picture
 from mmvlforge.visualization.drawing import Drawn
 from mmvlforge.visualization.proofread_caption import ProofreadToken, count_outcomes, draw_proofread_caption
 from mmvlforge.visualization.retrieval_gallery import Answer, draw_found_captions, draw_found_pictures
@@ -102,19 +101,13 @@ def draw_proofread(trained: TrainedRetriever, num: int, path: str | None = None,
         kept = _pair(inputs, row)
         changed = kept._replace(input_ids=edited[row : row + 1])
         tokens = read_caption(trained, changed, path, trained.tokens(kept, 0))
-        drawn = draw_proofread_caption(load_picture(samples[0].img_paths[0], 'seen'), tokens, threshold)
+        drawn = draw_proofread_caption(trained.picture(samples[0].img_paths[0]), tokens, threshold)
         caption = ' '.join(token.text for token in tokens)
         pictures.append(Drawn(_name(samples[0]), drawn, caption, count_outcomes(tokens, threshold)))
     return pictures
 
 
-def draw_word_maps(
-    trained: TrainedRetriever,
-    item: dict,
-    path: str = 'local',
-    layer: int | None = None,
-    picture: np.ndarray | None = None,
-) -> Drawn:
+def draw_word_maps(trained: TrainedRetriever, item: dict, path: str = 'local', layer: int | None = None) -> Drawn:
     """The maps of an item's first caption.
 
     Args:
@@ -122,7 +115,6 @@ def draw_word_maps(
         item: One picture with its captions, of the data set or from :meth:`TrainedRetriever.pair`.
         path: A path with a cross-attention.
         layer: Text layer whose attention is read, from 0; None for all.
-        picture: What is drawn, RGB; None for the stored picture.
     """
     trained.need('proofread')
     inputs, samples = trained.prepare([item])
@@ -130,15 +122,15 @@ def draw_word_maps(
     one = _pair(inputs, 0)
     maps = word_patch_maps(trained.model, one, path, layer).cpu().numpy()
     words = trained.tokens(one, 0)
-    shown = load_picture(samples[0].img_paths[0], 'seen') if picture is None else picture
-    drawn = draw_word_patch_maps(shown, words, maps)
+    drawn = draw_word_patch_maps(trained.picture(samples[0].img_paths[0]), words, maps)
     return Drawn(_name(samples[0]), drawn, ' '.join(words), samples[0].captions[0])
 
 
-def draw_gallery(features: Features, num: int, topk: int = 5) -> dict[str, list[Drawn]]:
+def draw_gallery(trained: TrainedRetriever, features: Features, num: int, topk: int = 5) -> dict[str, list[Drawn]]:
     """What is found for ``num`` queries each way: ``found_pictures`` and ``found_captions``.
 
     Args:
+        trained: The model and its test set.
         features: The test set's.
         num: Queries each way, at equal distances in the set.
         topk: Answers to each.
@@ -148,7 +140,7 @@ def draw_gallery(features: Features, num: int, topk: int = 5) -> dict[str, list[
     for query in spread(num, len(features.text)):
         scores = features.image @ features.text[query]
         answers = [
-            Answer(load_picture(features.paths[i], 'seen'), float(scores[i]), i == features.owner[query])
+            Answer(trained.picture(features.paths[i]), float(scores[i]), i == features.owner[query])
             for i in (-scores).argsort(kind='stable')[:topk]
         ]
         caption = features.captions[query]
@@ -161,7 +153,7 @@ def draw_gallery(features: Features, num: int, topk: int = 5) -> dict[str, list[
             for i in (-scores).argsort(kind='stable')[:topk]
         ]
         path = features.paths[query]
-        drawn = draw_found_captions(load_picture(path, 'seen'), answers, int(i2t[query]) + 1)
+        drawn = draw_found_captions(trained.picture(path), answers, int(i2t[query]) + 1)
         captions.append(Drawn(f'i2t_{query:06d}', drawn, Path(path).name, ''))
     return dict(found_pictures=pictures, found_captions=captions)
 
@@ -199,4 +191,4 @@ def draw_overview(trained: TrainedRetriever, features: Features, num: int) -> di
         places = spread(max(num // 2, 1), len(trained.dataset))
         drawn['word_maps'] = [draw_word_maps(trained, trained.dataset[place]) for place in places]
     drawn['similarity'] = [draw_similarity_chart({'this model': measure_similarities(features)})]
-    return {**drawn, **draw_gallery(features, num, topk=7)}  # as many as fill a page's width
+    return {**drawn, **draw_gallery(trained, features, num, topk=7)}  # as many as fill a page's width

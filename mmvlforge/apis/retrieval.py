@@ -8,15 +8,15 @@ import torch
 from mmengine.runner import Runner
 
 from mmvlforge.annotations import clean_caption
-from mmvlforge.apis.inferencer import ForgeInferencer, Item, pixel_limit, upright_pipeline
+from mmvlforge.apis.inferencer import ForgeInferencer, Item, upright_pipeline
 from mmvlforge.apis.inputs import Picture, Query, read_queries
 from mmvlforge.apis.loading import load_trained
 from mmvlforge.config_files import told_of_config
 from mmvlforge.datasets.caption_item import caption_item
 from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
+from mmvlforge.datasets.nested_datasets import picture_loader, pipeline_tokenizer
 from mmvlforge.structures import VLDataSample, VLInputs
-from mmvlforge.visualization import blank_picture
+from mmvlforge.visualization import blank_picture, load_picture
 from mmvlforge.visualization.drawing import FAINT, Word, captioned_picture
 
 __all__ = ['Features', 'RetrievalInferencer', 'TrainedRetriever']
@@ -84,12 +84,20 @@ class TrainedRetriever:
         if not clean_caption(caption, 1):
             raise ValueError(f'caption {caption!r:.60}: has no word in it')
         run, pack = upright_pipeline(self.dataset)
-        picture = Picture(image, pixel_limit(self.dataset))
+        picture = Picture(image, picture_loader(self.dataset).max_pixels)
         return pack(run(dict(caption_item(0, 0, [image], [caption], None), picture=picture)))
 
     def tokens(self, inputs: VLInputs, row: int) -> list[str]:
         """Word tokens of a caption; '##' opens one that continues a word."""
         return self.tokenizer.convert_ids_to_tokens(inputs.input_ids[row][inputs.word_mask[row]].tolist())
+
+    def picture(self, path: str) -> np.ndarray:
+        """A picture as a person sees it, RGB uint8 ``(H, W, 3)``.
+
+        Raises:
+            UnusableImageError: The file is missing, no picture, or one of more pixels than the test pipeline takes.
+        """
+        return load_picture(path, 'seen', picture_loader(self.dataset).max_pixels)
 
     def check_drawable(self, samples: list[VLDataSample]) -> None:
         """Raise ValueError if a sample of the test set is not one picture, drawn as it is stored."""

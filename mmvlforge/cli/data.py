@@ -23,7 +23,7 @@ def check(
         Path | None, typer.Option(help="folder that the records' image paths start from; decodes every picture")
     ] = None,
     config: Annotated[
-        str | None, typer.Option(help="take the record format from this config's training set (default: DGM4)")
+        str | None, typer.Option(help="check as this config's training set reads records and pictures (default: DGM4)")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help='processes that decode', show_default='all CPUs')] = CORES,
     max_show: Annotated[int, typer.Option(min=0, help='records shown of each kind')] = 10,
@@ -34,7 +34,7 @@ def check(
     from mmvlforge.annotations import Problem, RecordFormat, dgm4_class_map, read_annotations
     from mmvlforge.datasets.dgm4_check import cut_lines, find_problems, format_of, problem_lines, summary_lines
 
-    fmt = format_of(config) if config else RecordFormat(dgm4_class_map())
+    fmt, loader = format_of(config) if config else (RecordFormat(dgm4_class_map()), None)
     broken: dict[int, str] = {}
     cut: dict[int, str] = {}
     try:
@@ -44,7 +44,7 @@ def check(
         raise typer.Exit(1) from None
     try:
         with progress('pictures decoded') as tell:
-            problems = find_problems(records, fmt, image_root, workers, tell, cut)
+            problems = find_problems(records, fmt, image_root, workers, tell, cut, loader)
     except KeyboardInterrupt:
         raise Stopped('nothing was judged; the check starts anew') from None
     problems.update({row: [Problem('not an object', '', message)] for row, message in broken.items()})

@@ -53,14 +53,14 @@ def manipulation(
     if metrics:
         made_from = dict(annotations=file_fingerprint(annotations), predictions=file_fingerprint(predictions))
         check_made_from(metrics, **made_from)
-    fmt = read_format(classes, config)
+    fmt, loader = read_format(classes, config)
     records = read_annotations(annotations)
     rows, lines = read_predictions(predictions)
     joined = join(records, rows, fmt, annotations, predictions, lines)
     shown = read_metrics(metrics) if metrics else score_rows(joined)
     guess = trivial_predictions(records, fmt, joined.rule_boxes)
     chance = read_metrics(trivial) if trivial else score(records, guess, fmt=fmt)
-    write_report(joined, out, title, shown, chance, image_root, num)
+    write_report(joined, out, title, shown, chance, image_root, num, loader)
     print(f'{out}: {len(records)} samples')
 
 
@@ -168,14 +168,12 @@ def word_maps(
     differentiated is said in mmvlforge/models/word_patch_maps.py.
     """
     _check_pair(image, caption)
-    from mmvlforge.apis.inputs import Picture
     from mmvlforge.apis.pictures import draw_word_maps, spread
     from mmvlforge.apis.retrieval import TrainedRetriever
 
     trained = TrainedRetriever(config, checkpoint, read_cfg_options(cfg_options))
     if image is not None and caption is not None:
-        shown = Picture(image).rgb()
-        _write([draw_word_maps(trained, trained.pair(image, caption), path, layer, shown)], out)
+        _write([draw_word_maps(trained, trained.pair(image, caption), path, layer)], out)
         return
     items = [trained.dataset[place] for place in spread(num, len(trained.dataset))]
     trained.check_drawable([item['data_samples'] for item in items])
@@ -198,8 +196,8 @@ def gallery(
     from mmvlforge.apis.pictures import draw_gallery
     from mmvlforge.apis.retrieval import TrainedRetriever
 
-    features = TrainedRetriever(config, checkpoint, read_cfg_options(cfg_options)).features()
-    for pictures in draw_gallery(features, num, topk).values():
+    trained = TrainedRetriever(config, checkpoint, read_cfg_options(cfg_options))
+    for pictures in draw_gallery(trained, trained.features(), num, topk).values():
         _write(pictures, out)
 
 

@@ -9,6 +9,7 @@ from mmvlforge.cli.output import new_app, print_table
 
 if TYPE_CHECKING:
     from mmvlforge.annotations import RecordFormat
+    from mmvlforge.datasets.nested_datasets import PictureLoader
 
 __all__ = ['Classes', 'FormatConfig', 'app', 'read_format']
 
@@ -17,7 +18,9 @@ app = new_app('score the predictions or features of any model (formats: docs/eva
 Classes = Annotated[
     Path | None, typer.Option(help='JSON file of sets other than DGM4: fake_cls to (image type, text type)')
 ]
-FormatConfig = Annotated[str | None, typer.Option(help="take classes and fields from this config's test set")]
+FormatConfig = Annotated[
+    str | None, typer.Option(help="take classes, fields and how pictures are read from this config's test set")
+]
 Out = Annotated[Path | None, typer.Option(help='write the metrics, and what they were made from, to this JSON file')]
 
 
@@ -42,7 +45,7 @@ def manipulation(
     from mmvlforge.evaluation.scoring import join, left_out, score, score_rows, trivial_predictions, uncut_boxes
     from mmvlforge.manifest import MANIFEST, described_config, described_file, new_manifest
 
-    fmt = read_format(classes, config)
+    fmt, _ = read_format(classes, config)
     records = read_annotations(annotations)
     rows, lines = read_predictions(predictions)
     joined = join(records, rows, fmt, annotations, predictions, lines)
@@ -81,19 +84,19 @@ def manipulation(
         write_json(out, {**result, MANIFEST: manifest})
 
 
-def read_format(classes: Path | None, config: str | None) -> 'RecordFormat | None':
-    """The record format that the user names; None, which is DGM⁴'s, without either."""
+def read_format(classes: Path | None, config: str | None) -> 'tuple[RecordFormat | None, PictureLoader | None]':
+    """The record format that the user names, and what reads its pictures; None for either means DGM⁴'s."""
     if classes and config:
         raise typer.BadParameter('give either --classes or --config, not both')
     if classes:
         from mmvlforge.evaluation.scoring import read_classes
 
-        return read_classes(classes)
+        return read_classes(classes), None
     if config:
         from mmvlforge.datasets.dgm4_check import format_of
 
         return format_of(config, 'test_dataloader')
-    return None
+    return None, None
 
 
 @app.command()

@@ -6,12 +6,15 @@ The rules are the ones that training applies.
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmvlforge.annotations import Problem, RecordFormat, box_inside, record_problems
 from mmvlforge.annotations.values import text_fault
 from mmvlforge.config_files import load_config, told_of_config
+from mmvlforge.datasets.nested_datasets import PictureLoader, picture_loader
+from mmvlforge.datasets.transforms import LoadImage
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image
 from mmvlforge.registry import DATASETS
 from mmvlforge.workers import ordered_map
@@ -21,8 +24,12 @@ __all__ = ['Problems', 'cut_lines', 'find_problems', 'format_of', 'problem_lines
 Problems = dict[int, list[Problem]]
 
 
-def format_of(config: str, loader: str = 'train_dataloader') -> RecordFormat:
-    """The record format of a config's training set, or of another loader's. Raises ValueError if that set has none."""
+def format_of(config: str, loader: str = 'train_dataloader') -> tuple[RecordFormat, PictureLoader]:
+    """The record format of a config's training set, or of another loader's, and what reads the set's pictures.
+
+    Raises:
+        ValueError: The config has no such loader, or that set no record format.
+    """
     cfg = load_config(config)
     if loader not in cfg:
         raise ValueError(f'{config}: has no {loader}')
@@ -30,15 +37,15 @@ def format_of(config: str, loader: str = 'train_dataloader') -> RecordFormat:
         dataset = DATASETS.build({**cfg[loader].dataset, 'lazy_init': True})
     if not hasattr(dataset, 'format'):
         raise ValueError(f'{config}: the {type(dataset).__name__} of its {loader} has no record format')
-    return dataset.format
+    return dataset.format, picture_loader(dataset)
 
 
-def picture_size(path: str) -> tuple[int, int] | Problem:
-    """Width and height of a picture after decoding it whole, or what is wrong with it."""
+def picture_size(loader: PictureLoader, path: str) -> tuple[int, int] | Problem:
+    """Width and height of a picture after decoding it whole, as the loader would, or what is wrong with it."""
     if not os.path.exists(path):
         return Problem('missing image', 'image', f'{path} does not exist')
     try:
-        return decode_image(read_image(path), path)[1]
+        return decode_image(read_image(path), path, orientation=loader.orientation, max_pixels=loader.max_pixels)[1]
     except UnusableImageError as error:
         return Problem('unreadable image', 'image', str(error))
 
@@ -54,6 +61,7 @@ def find_problems(
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
     cut: dict[int, str] | None = None,
+    loader: PictureLoader | None = None,
 ) -> Problems:
     """Row → what is wrong with it, for each bad row.
 
@@ -65,6 +73,8 @@ def find_problems(
         progress: Called after each picture: how many are decoded, and how many there are.
         cut: If given, the row of each good record whose box reaches beyond its picture, which is no problem as far as
             the format tolerates it, is written here with what training makes of it.
+        loader: What reads the pictures in training, whose ``orientation`` and ``max_pixels`` hold here too. Defaults to
+            ``LoadImage()``.
     """
     paths: dict[int, str] = {}
     sizes: dict[str, tuple[int, int] | Problem] = {}
@@ -75,8 +85,9 @@ def find_problems(
             if record is not None and _is_path(record.get('image'))
         }
         files = sorted(set(paths.values()))
+        size_of = partial(picture_size, loader or LoadImage())
         with ordered_map(workers, lambda done: progress(done, len(files))) as run:
-            sizes = dict(zip(files, run(picture_size, files)))
+            sizes = dict(zip(files, run(size_of, files)))
     problems: Problems = {}
     for row, record in enumerate(records):
         if record is None:

@@ -6,9 +6,11 @@ from typing import Any
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from mmvlforge.datasets.transforms import WordTokenizer
+from mmvlforge.datasets.transforms import LoadImage, LoadImageGroup, WordTokenizer
 
-__all__ = ['nested_datasets', 'pipeline_tokenizer']
+__all__ = ['PictureLoader', 'nested_datasets', 'picture_loader', 'pipeline_tokenizer']
+
+PictureLoader = LoadImage | LoadImageGroup
 
 
 def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Any]:
@@ -23,8 +25,14 @@ def nested_datasets(dataset: Dataset, attribute: str) -> Iterator[Any]:
 
 def pipeline_tokenizer(dataset: Dataset) -> PreTrainedTokenizerBase | None:
     """The tokenizer in the pipeline of a data set; None if there is none."""
+    return next((step.tokenizer for step in _transforms(dataset) if isinstance(step, WordTokenizer)), None)
+
+
+def picture_loader(dataset: Dataset) -> PictureLoader:
+    """What reads pictures in the pipeline of a data set; with the default settings if nothing does."""
+    return next((step for step in _transforms(dataset) if isinstance(step, PictureLoader)), LoadImage())
+
+
+def _transforms(dataset: Dataset) -> Iterator[Any]:
     for inner in nested_datasets(dataset, 'pipeline'):
-        for transform in inner.pipeline.transforms:
-            if isinstance(transform, WordTokenizer):
-                return transform.tokenizer
-    return None
+        yield from inner.pipeline.transforms

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mmvlforge.annotations.json_files import read_json_object
+from mmvlforge.datasets.nested_datasets import PictureLoader
+from mmvlforge.datasets.transforms import LoadImage
 from mmvlforge.evaluation.samples import joined_sample, prediction_error
 from mmvlforge.evaluation.scoring import JoinedRows
 from mmvlforge.reports.page import Figure, Metric, figure, metric_groups, write_page
@@ -110,9 +112,10 @@ def _count_types(rows: JoinedRows) -> list[_TypeCount]:
     return [_TypeCount(_readable(name), *numbers) for name, *numbers in zip(rows.types, *counts)]
 
 
-def _figure(sample: VLDataSample, error: float, visualizer: ManipulationVisualizer) -> Figure:
+def _figure(sample: VLDataSample, error: float, visualizer: ManipulationVisualizer, loader: PictureLoader) -> Figure:
     path = sample.get('img_path')
-    drawn = visualizer.draw(load_picture(path) if path else blank_picture(), sample)
+    image = load_picture(path, loader.orientation, loader.max_pixels) if path else blank_picture()
+    drawn = visualizer.draw(image, sample)
     name = _readable(sample.fake_cls)
     alt = f'{sample.text} (truth: {name}; called {"fake" if sample.pred_fake_score > 0.5 else "real"})'
     return figure(drawn, alt, f'Row {sample.index} · {name} · error {error:.2f}')
@@ -126,6 +129,7 @@ def write_report(
     trivial: Mapping[str, float | None] | None = None,
     image_root: str | None = None,
     num: int = 24,
+    loader: PictureLoader | None = None,
 ) -> None:
     """Write the page. It needs no network: style and pictures lie inside.
 
@@ -138,6 +142,8 @@ def write_report(
         trivial: Likewise of a predictor that looks at nothing. Default: None.
         image_root: Folder that a record's ``image`` is relative to; None draws grey plates. Default: None.
         num: How many samples to draw. Default: 24.
+        loader: What reads the pictures in testing, whose ``orientation`` and ``max_pixels`` hold here too. Default:
+            ``LoadImage()``.
     """
     fmt = rows.format
     visualizer = ManipulationVisualizer(min_width=560)
@@ -146,7 +152,10 @@ def write_report(
     errors = [prediction_error(sample) for sample in samples]
     classes = [record['fake_cls'] for record in rows.records]
     chosen = select_samples(classes, errors, num)
-    figures = {key: [_figure(samples[i], errors[i], visualizer) for i in places] for key, places in chosen.items()}
+    loader = loader or LoadImage()
+    figures = {
+        key: [_figure(samples[i], errors[i], visualizer, loader) for i in places] for key, places in chosen.items()
+    }
 
     unknown = {'places': not fmt.box_field, 'words': not fmt.word_field}
     missing = {'kinds': rows.type_scores is None, 'places': rows.boxes is None, 'words': rows.token_counts is None}

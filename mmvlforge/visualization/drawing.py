@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
-from mmvlforge.datasets.transforms.loading import decode_image, read_image
+from mmvlforge.datasets.transforms.loading import MAX_PIXELS, decode_image, read_image
 
 MARGIN = 12
 MAX_SIDE = 4096  # of a picture as it is drawn, in pixels
@@ -170,20 +170,21 @@ def draw_line(canvas: ImageDraw.ImageDraw, x: float, y: float, words: Sequence[W
         canvas.rectangle((left, y + size * 1.24, right, y + size * 1.24 + max(2, size // 8)), fill=TRUE_COLOR)
 
 
-def load_picture(path: str, orientation: str = 'stored') -> np.ndarray:
+def load_picture(path: str, orientation: str = 'stored', max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a stored picture, so that what is drawn never depends on what the network was fed.
 
     Args:
         path: The file.
         orientation: ``'stored'`` ignores EXIF rotation, as annotated boxes do; ``'seen'`` applies it.
+        max_pixels: A picture of more pixels is refused before it is decoded.
 
     Returns:
         RGB, uint8 ``(height, width, 3)``.
 
     Raises:
-        UnusableImageError: The file is missing or no picture.
+        UnusableImageError: The file is missing, no picture, or one of too many pixels.
     """
-    return decode_image(read_image(path), path, orientation=orientation)[0][..., ::-1].copy()
+    return decode_image(read_image(path), path, orientation=orientation, max_pixels=max_pixels)[0][..., ::-1].copy()
 
 
 def framed_picture(image: np.ndarray, min_width: int) -> tuple[Image.Image, float]:

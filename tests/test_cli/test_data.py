@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from project import ROOT, run_tool
 
@@ -182,6 +183,29 @@ def test_format_from_a_config(write, capsys):
     assert check(path, '--config', config) == 0
     assert check(path) == 1
     assert "'origin' is unknown" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('workers', ['1', '2'])
+def test_pictures_are_read_as_the_training_set_of_a_config_reads_them(write, pictures, tmp_path, workers, capsys):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new('RGB', (20, 10)).save(pictures / 'DGM4' / 'turned.jpg', exif=exif)
+    path = write([record(image='DGM4/turned.jpg', fake_cls='face_swap', fake_image_box=[0, 0, 10, 20])])
+
+    def check_with(**settings):
+        cfg = Config.fromfile(str(ROOT / 'configs' / 'dgm4' / 'dca_imq.py'))
+        cfg.merge_from_dict({f'train_dataloader.dataset.pipeline.1.{key}': value for key, value in settings.items()})
+        cfg.dump(tmp_path / 'config.py')
+        config = str(tmp_path / 'config.py')
+        return check(path, '--image-root', str(pictures), '--workers', workers, '--config', config)
+
+    assert check_with() == 1  # boxes are in the stored frame
+    assert '[0, 0, 10, 20] must lie inside the image of 20x10 pixels' in capsys.readouterr().out
+    assert check_with(orientation='seen', max_pixels=200) == 0
+    assert check_with(orientation='seen', max_pixels=199) == 1
+    out = capsys.readouterr().out
+    assert "unreadable image: 1\n  record 0, field 'image': " in out
+    assert 'turned.jpg is not decoded: it has 20x10 pixels, the limit is max_pixels=199' in out
 
 
 @pytest.mark.parametrize(

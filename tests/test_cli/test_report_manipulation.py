@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from project import ROOT
 
@@ -153,6 +154,33 @@ def test_dgm4_plus(tmp_path, capsys):
     # without the config its real class is unknown
     assert call(*args) == 2
     assert "'origin' is unknown" in capsys.readouterr().err
+
+
+def test_pictures_are_read_as_the_test_set_of_a_config_reads_them(tmp_path, capsys):
+    root = write_run(tmp_path, DGM4)
+    exif = Image.Exif()
+    exif[274] = 6
+    for file in (root / 'DGM4' / 'origin').iterdir():
+        Image.new('RGB', (60, 40)).save(file, exif=exif)
+
+    def report(**settings):
+        cfg = Config.fromfile(str(ROOT / 'configs' / 'dgm4' / 'dca_imq.py'))
+        cfg.merge_from_dict({f'test_dataloader.dataset.pipeline.1.{key}': value for key, value in settings.items()})
+        cfg.dump(tmp_path / 'config.py')
+        args = ('--image-root', root, '--out', root / 'r.html', '--num', 1, '--config', tmp_path / 'config.py')
+        return call(root / 'ann.json', root / 'pred.jsonl', *args)
+
+    heights = []
+    for settings in (dict(), dict(orientation='seen', max_pixels=2400)):
+        assert report(**settings) == 0
+        data = re.search(r'src="data:image/jpeg;base64,([^"]+)"', (root / 'r.html').read_text(encoding='utf-8'))[1]
+        heights.append(Image.open(io.BytesIO(base64.b64decode(data))).height)
+    # At 560 pixels of width, the picture is 373 high as it is stored, and 840 as it is seen.
+    assert heights[1] - heights[0] == 840 - 373
+    (root / 'r.html').unlink()
+    assert report(max_pixels=2399) == 2
+    assert 'it has 60x40 pixels, the limit is max_pixels=2399' in capsys.readouterr().err
+    assert not (root / 'r.html').exists()
 
 
 def test_a_set_without_boxes_and_words_is_not_judged_by_them(tmp_path):

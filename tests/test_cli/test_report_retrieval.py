@@ -9,9 +9,10 @@ from mmengine.config import Config
 from PIL import Image
 from tiny_vilem import WORDS
 
-from mmvlforge.apis.pictures import draw_overview, draw_proofread, read_caption, spread
+from mmvlforge.apis.pictures import draw_gallery, draw_overview, draw_proofread, read_caption, spread
 from mmvlforge.apis.retrieval import TrainedRetriever
 from mmvlforge.cli import main
+from mmvlforge.datasets.nested_datasets import picture_loader
 from mmvlforge.evaluation import ProofreadingMetric
 from mmvlforge.manifest import MANIFEST, described_file
 
@@ -116,6 +117,13 @@ def test_gallery(retriever, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         'i2t_000000.png', 'i2t_000005.png', 't2i_000000.png', 't2i_000008.png',
     ]  # fmt: skip
+
+
+def test_pictures_are_drawn_within_the_limit_of_the_test_pipeline(trained):
+    features = trained.features()
+    picture_loader(trained.dataset).max_pixels = 2399
+    with pytest.raises(ValueError, match='it has 60x40 pixels, the limit is max_pixels=2399'):
+        draw_gallery(trained, features, 1)
 
 
 def test_report(retriever, trained, tmp_path, capsys):

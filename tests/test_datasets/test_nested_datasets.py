@@ -1,9 +1,10 @@
-"""The tokenizer of any data set, wrapped or mixed."""
+"""The tokenizer and the loader of pictures of any data set, wrapped or mixed."""
 
 import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
 
-from mmvlforge.datasets.nested_datasets import pipeline_tokenizer
+from mmvlforge.datasets.nested_datasets import picture_loader, pipeline_tokenizer
+from mmvlforge.datasets.transforms.loading import MAX_PIXELS
 from mmvlforge.registry import DATASETS
 
 
@@ -11,6 +12,16 @@ from mmvlforge.registry import DATASETS
 def test_tokenizer_of_a_manipulation_set(build, record, wrap):
     dataset = wrap(build([record()]))
     assert pipeline_tokenizer(dataset).convert_ids_to_tokens([0, 2]) == ['<s>', '</s>']
+
+
+@pytest.mark.parametrize('wrap', [lambda d: d, lambda d: ConcatDataset([d, d]), lambda d: RepeatDataset(d, 2)])
+def test_loader_of_pictures(build, record, caption_pipeline, wrap):
+    dataset = wrap(build([record()], [dict(type='LoadImage', orientation='seen', max_pixels=99)]))
+    loader = picture_loader(dataset)
+    assert (loader.orientation, loader.max_pixels) == ('seen', 99)
+    loader = picture_loader(wrap(build([record()], [])))
+    assert (loader.orientation, loader.max_pixels) == ('stored', MAX_PIXELS)
+    assert picture_loader(wrap(build([record()], caption_pipeline[:1]))).orientation == 'seen'
 
 
 def test_tokenizer_of_a_mix_of_caption_sets(caption_pipeline):

@@ -5,6 +5,7 @@ import torch
 from mmengine.visualization import Visualizer
 from PIL import Image
 
+from mmvlforge.datasets.transforms.loading import LoadImage, UnusableImageError
 from mmvlforge.engine.hooks import manipulation_visualization_hook as module
 from mmvlforge.engine.hooks.manipulation_visualization_hook import ManipulationVisualizationHook
 from mmvlforge.structures import VLDataSample
@@ -13,7 +14,9 @@ from mmvlforge.visualization import ManipulationVisualizer
 
 @pytest.fixture
 def runner(tmp_path):
-    return SimpleNamespace(visualizer=ManipulationVisualizer(), log_dir=str(tmp_path / 'log'))
+    dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=[LoadImage(max_pixels=640 * 480)]))
+    loader = SimpleNamespace(dataset=dataset)
+    return SimpleNamespace(visualizer=ManipulationVisualizer(), log_dir=str(tmp_path / 'log'), test_dataloader=loader)
 
 
 @pytest.fixture
@@ -106,3 +109,9 @@ def test_pictures_are_drawn_in_the_frame_of_their_boxes(runner, tmp_path):
         run(ManipulationVisualizationHook(show_dir=str(tmp_path / frame)), runner, [sample])
         with Image.open(tmp_path / frame / '000000_turned.jpg') as drawn:
             assert drawn.width - width < 30
+
+
+def test_the_limit_of_pixels_is_the_test_pipelines(runner, tmp_path):
+    Image.new('RGB', (641, 480)).save(tmp_path / 'large.png')
+    with pytest.raises(UnusableImageError, match='it has 641x480 pixels, the limit is max_pixels=307200'):
+        run(ManipulationVisualizationHook(), runner, [make_sample(0, 0.5, str(tmp_path / 'large.png'))])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.evaluation.similarity import similarity_distribution
 from mmvlforge.visualization import load_picture
 from mmvlforge.visualization.drawing import (
@@ -98,3 +99,5 @@ def test_load_picture_in_either_frame(tmp_path):
     assert load_picture(str(tmp_path / 'a.png')).shape == (20, 30, 3)
     seen = load_picture(str(tmp_path / 'a.png'), 'seen')
     assert seen.shape == (30, 20, 3) and (seen == 255).all()
+    with pytest.raises(UnusableImageError, match='it has 30x20 pixels, the limit is max_pixels=599'):
+        load_picture(str(tmp_path / 'a.png'), max_pixels=599)

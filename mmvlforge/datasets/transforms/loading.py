@@ -286,6 +286,8 @@ class LoadImageGroup(BaseTransform):
         max_pixels: A picture of more pixels is unusable.
     """
 
+    orientation = 'seen'
+
     def __init__(self, target_size: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self.target_size = target_size
         self.max_pixels = max_pixels

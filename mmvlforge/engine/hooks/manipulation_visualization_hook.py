@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 
+from mmvlforge.datasets.nested_datasets import picture_loader
 from mmvlforge.evaluation.samples import prediction_error
 from mmvlforge.registry import HOOKS
 from mmvlforge.structures import VLDataSample
@@ -77,9 +78,10 @@ class ManipulationVisualizationHook(Hook):
 
     def _draw(self, runner, sample: VLDataSample) -> None:
         meta = sample.metainfo
-        # Data without pictures may still name them; only a loaded one has a size.
-        drawn = 'ori_shape' in meta
-        image = load_picture(meta['img_path'], meta.get('orientation', 'stored')) if drawn else blank_picture()
+        image = blank_picture()
+        if 'ori_shape' in meta:  # data without pictures may still name them; only a loaded one has a size
+            loader = picture_loader(runner.test_dataloader.dataset)
+            image = load_picture(meta['img_path'], meta.get('orientation', loader.orientation), loader.max_pixels)
         name = f'{meta["index"]:06d}_{Path(meta.get("img_path", "text")).stem}'
         folder = Path(self.show_dir) if self.show_dir else Path(runner.log_dir, 'pictures')
         runner.visualizer.add_datasample(name, image, sample, out_file=str(folder / f'{name}.jpg'))
