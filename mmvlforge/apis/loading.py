@@ -149,7 +149,7 @@ def check_fit(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], check
     """
     faults = dict(
         missing=[name for name in own if name not in state_dict],
-        unexpected=[name for name in state_dict if name not in own and not is_obsolete(name, own)],
+        unexpected=[name for name in state_dict if name not in own and not is_obsolete(name)],
     )
     faults['of another shape'] = [
         f'{name} {tuple(state_dict[name].shape)}, the model has {tuple(value.shape)}'

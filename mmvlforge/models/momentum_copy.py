@@ -1,11 +1,9 @@
 """Copies of modules that follow them slowly."""
 
 import re
-from collections.abc import Mapping
 from copy import deepcopy
 from itertools import chain
 from logging import WARNING
-from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -16,14 +14,9 @@ __all__ = ['MomentumCopy', 'is_obsolete']
 _OBSOLETE = re.compile(r'(.*\.)?momentum\.text_encoder\.layers\.\d+\.cross_(attn|norm)\..*')
 
 
-def is_obsolete(name: str, own: Mapping[str, Any]) -> bool:
-    """Whether a weight is a momentum encoder's cross-attention, which was copied once though no key was made with it.
-
-    Args:
-        name: Its name in a checkpoint.
-        own: Weights that the model has.
-    """
-    return name not in own and _OBSOLETE.fullmatch(name) is not None
+def is_obsolete(name: str) -> bool:
+    """Whether a name is of a momentum encoder's cross-attention, which was copied once though no key was made with it."""
+    return _OBSOLETE.fullmatch(name) is not None
 
 
 class MomentumCopy(nn.Module):
@@ -82,7 +75,7 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 def _leave_obsolete(module: nn.Module, state_dict: dict, prefix: str, *args) -> None:
     own = module.state_dict(prefix=prefix)
-    left = [name for name in state_dict if is_obsolete(name, own)]
+    left = [name for name in state_dict if name not in own and is_obsolete(name)]
     for name in left:
         del state_dict[name]
     if left:
