@@ -15,7 +15,7 @@ _OBSOLETE = re.compile(r'(.*\.)?momentum\.text_encoder\.layers\.\d+\.cross_(attn
 
 
 def is_obsolete(name: str) -> bool:
-    """Whether a name is of a momentum encoder's cross-attention, which was copied once though no key was made with it."""
+    """Whether a name is of a momentum encoder's cross-attention: copied once though no key was made with it."""
     return _OBSOLETE.fullmatch(name) is not None
 
 
