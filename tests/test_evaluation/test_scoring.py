@@ -124,7 +124,10 @@ def test_words_without_tokens_are_counted():
         ({'box': [0, 0, 0, 0]}, 'write null for "no box"'),
         ({'size': [0, 5]}, 'size: is [0, 5], must be [width, height] of the stored image'),
         ({'size': '3x4'}, "size: is '3x4'"),
-        ({'no_box': {'type': False}}, "raw_box: is missing, while {'type': False} finds a box and box has none"),
+        (
+            {'no_box': {'coord': True, 'type': False}},
+            "raw_box: is missing, while {'coord': True, 'type': False} finds a box and box has none",
+        ),
         ({'no_box': {'type': 1}}, "no_box: is {'type': 1}, must be an object, name of the rule to true or false"),
         ({'no_box': {'type': False}, 'raw_box': [5, 2, 5, 9]}, 'raw_box: is [5, 2, 5, 9], must have x1 < x2'),
         ({'word_ids': [0, 1, 2, 4]}, 'word_ids: 4 is not a word of the caption (0 to 3)'),
