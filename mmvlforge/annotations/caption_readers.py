@@ -2,17 +2,29 @@
 
 import csv
 import hashlib
+import io
+import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pycocotools.coco import COCO
+
 from mmvlforge.annotations.annotation_file import check_exists, read_annotations
 from mmvlforge.annotations.caption_text import clean_caption
-from mmvlforge.annotations.json_files import decoded_lines, iter_json_array, read_json, read_text
+from mmvlforge.annotations.json_files import (
+    decoded_lines,
+    iter_json_array,
+    parse_json,
+    read_json,
+    read_json_object,
+    read_text,
+)
 from mmvlforge.annotations.values import is_pixel, one_line, text_fault
 
-__all__ = ['READERS', 'CaptionRecord', 'read_captions']
+__all__ = ['READERS', 'CaptionRecord', 'guess_reader', 'read_captions']
 
 
 class CaptionRecord(NamedTuple):
@@ -23,14 +35,15 @@ class CaptionRecord(NamedTuple):
         images: Paths of the pictures, relative to the picture folder.
         captions: The captions as written; web sets have empty ones, and a picture to be found may have none.
         box: Part of the picture that is meant, ``(x, y, width, height)`` in pixels of the stored picture, or None.
-        extras: What the set's metric needs, by name.
+        extras: What the set's metric needs, by name; ``faces``, if the file says where faces are: ``(x1, y1, x2, y2)``
+            each, in pixels of the stored picture.
     """
 
     row: int | str
     images: tuple[str, ...]
     captions: tuple[str, ...]
     box: tuple[float, float, float, float] | None = None
-    extras: Mapping[str, str | int] = {}
+    extras: Mapping[str, str | int | tuple] = {}
 
 
 class _Row:
@@ -84,6 +97,24 @@ class _Row:
             raise self.error(fields[0], f'{values!r:.80} must be four numbers x, y, width, height')
         return tuple(values)
 
+    def faces(self, field: str | None) -> dict[str, tuple]:
+        """Extras with the faces of a field, a list or the JSON text of one; none if no field is named."""
+        if field is None:
+            return {}
+        value = self.take(field, (str, list), 'a list of faces [x1, y1, x2, y2]')
+        boxes = value
+        if isinstance(value, str):
+            boxes = parse_json(value.strip() or '[]', f"{self.path}, record {self.row}, field '{field}'")
+        sound = isinstance(boxes, list) and all(
+            isinstance(box, list) and len(box) == 4 and all(map(is_pixel, box)) and box[0] < box[2] and box[1] < box[3]
+            for box in boxes
+        )
+        if not sound:
+            raise self.error(
+                field, f'{value!r:.80} must be a list of faces [x1, y1, x2, y2] in pixels, x1 < x2, y1 < y2'
+            )
+        return dict(faces=tuple(map(tuple, boxes)))
+
 
 def _object(path: str) -> _Row:
     return _Row(path, 'of the whole file', read_json(path))
@@ -123,24 +154,56 @@ def _csv(path: str) -> Iterator[_Row]:
             raise ValueError(f'{path}:{before + 1}: broken CSV: {error}{hint}') from error
 
 
-def _format(path: str, file_name: str, **names) -> str:
+def _format(path: str, template: str, names: Mapping[str, Any], setting: str = 'file_name') -> str:
     try:
-        return file_name.format(**names)
+        return template.format(**names)
     except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(f'{path}: file_name {file_name!r} must be made of {sorted(names)}: {error!r}') from error
+        raise ValueError(f'{path}: {setting} {template!r} must be made of {sorted(names)}: {error!r}') from error
 
 
 def _url_file(path: str, row: int, url: str, file_name: str) -> str:
     """The local file of a web picture; see :func:`read_url_table`."""
     encoded = url.encode(errors='surrogatepass')
-    return _format(
-        path,
-        file_name,
+    names = dict(
         row=row,
         basename=url.split('?', 1)[0].rpartition('/')[2],
         md5=hashlib.md5(encoded, usedforsecurity=False).hexdigest(),
         crc32=zlib.crc32(encoded),
     )
+    return _format(path, file_name, names)
+
+
+def _of_list(path: str, records: Iterable[CaptionRecord], images: str | None) -> Iterator[CaptionRecord]:
+    """One record a picture, whose captions may stand anywhere in the file; of a split's pictures if a list is named.
+
+    Args:
+        path: The annotation file.
+        records: One picture and one caption each.
+        images: File beside the annotation file with the names of the wanted pictures, one a line; None takes all.
+
+    Raises:
+        FileNotFoundError: There is no such list.
+        ValueError: It names a picture twice, or one that has no caption.
+    """
+    wanted: dict[str, int] | None = None
+    if images is not None:
+        names = Path(path).with_name(images)
+        check_exists(names)
+        wanted = {}
+        for number, line in enumerate(read_text(names).split('\n'), 1):
+            if name := line.strip():
+                if name in wanted:
+                    raise ValueError(f'{names}:{number}: {name!r:.80} stands there twice, first in line {wanted[name]}')
+                wanted[name] = number
+    found: dict[str, list[CaptionRecord]] = {}
+    for record in records:
+        if wanted is None or record.images[0] in wanted:
+            found.setdefault(record.images[0], []).append(record)
+    for name, number in (wanted or {}).items():
+        if name not in found:
+            raise ValueError(f'{names}:{number}: {path} has no caption of {name!r:.80}')
+    for group in found.values():
+        yield group[0]._replace(captions=tuple(record.captions[0] for record in group))
 
 
 def read_karpathy(path: str, split: str) -> Iterator[CaptionRecord]:
@@ -163,15 +226,102 @@ def read_karpathy(path: str, split: str) -> Iterator[CaptionRecord]:
             yield CaptionRecord(number, (folder + image.text('filename'),), captions)
 
 
-def read_albef(path: str) -> Iterator[CaptionRecord]:
+def read_coco(path: str) -> Iterator[CaptionRecord]:
+    """COCO's own ``captions_val2017.json`` and the like, put together by ``pycocotools``; one record an image.
+
+    Args:
+        path: The file, ``images[]: {id, file_name}`` and ``annotations[]: {id, image_id, caption}``. An image without
+            captions is one to be encoded and found.
+    """
+    table = _object(path)
+    known: set[int] = set()
+    for image in table.rows('images'):
+        number = image.take('id', int, 'a number')
+        image.text('file_name')
+        if number in known:  # the later one would win unseen
+            raise image.error('id', f'{number} is that of an image before it, too')
+        known.add(number)
+    for annotation in table.rows('annotations'):
+        annotation.take('id', int, 'a number')
+        annotation.caption('caption')
+        if annotation.take('image_id', int, 'a number') not in known:
+            raise annotation.error('image_id', f'{annotation.fields["image_id"]} is the id of no image')
+    coco = COCO()
+    # Not COCO(path), which reads what our reader of JSON refuses; no categories: captions have none, some files do.
+    coco.dataset = {field: table.fields[field] for field in ('images', 'annotations')}
+    with redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    for row, (number, image) in enumerate(coco.imgs.items()):
+        captions = tuple(annotation['caption'] for annotation in coco.imgToAnns.get(number, ()))
+        yield CaptionRecord(row, (image['file_name'],), captions)
+
+
+def read_flickr8k(path: str, images: str | None = None) -> Iterator[CaptionRecord]:
+    """Flickr8k in its original form (Hodosh et al., JAIR 2013), and Flickr30k's ``results_20130124.token``.
+
+    Args:
+        path: ``Flickr8k.token.txt``, a caption a line: ``<picture>#<number>``, a tab, the caption.
+        images: The split: its list beside that file, such as ``Flickr_8k.trainImages.txt``; None takes all pictures,
+            with one that was never part of the set (``2258277193_586949ec62.jpg.1``) and so lacks its file.
+    """
+    yield from _of_list(path, _flickr8k_lines(path), images)
+
+
+def _flickr8k_lines(path: str) -> Iterator[CaptionRecord]:
+    with open(path, encoding='utf-8', newline='\n') as file:
+        for row, line in enumerate(decoded_lines(file, path)):
+            found = _FLICKR8K_LINE.fullmatch(line.rstrip('\r\n'))
+            if found:
+                yield CaptionRecord(row, (found[1],), (found[2],))
+            elif line.strip():
+                raise ValueError(f"{path}, record {row}: {line!r:.80} must be 'picture.jpg#0', a tab and the caption")
+
+
+_FLICKR8K_LINE = re.compile(r'([^\t]*[^\t\s][^\t]*)#\d+\t(.*)')
+
+
+def read_csv(
+    path: str,
+    image: str = '{image}',
+    caption: str = '{caption}',
+    images: str | None = None,
+    faces: str | None = None,
+) -> Iterator[CaptionRecord]:
+    """A csv file with a header, a caption a row, such as the ``captions.txt`` in which Flickr8k goes round.
+
+    Args:
+        path: The file.
+        image: A picture's file name, made of columns, such as ``'{id}.jpg'``. Rows of the same picture are one record.
+        caption: The caption, made of columns, such as ``'{name}, senator of {state}'``.
+        images: A split: file beside this one with the names of its pictures, one a line; None takes all.
+        faces: Column with the faces of a picture, ``[[x1, y1, x2, y2], ...]`` in pixels of the stored picture; the
+            first row of a picture counts.
+    """
+    yield from _of_list(path, _csv_rows(path, image, caption, faces), images)
+
+
+def _csv_rows(path: str, image: str, caption: str, faces: str | None) -> Iterator[CaptionRecord]:
+    for row in _csv(path):
+        name = _format(f'{row.path}, record {row.row}', image, row.fields, 'image')
+        if not name.strip():
+            raise ValueError(f'{row.path}, record {row.row}: the name of the picture, made of {image!r}, is empty')
+        text = _format(f'{row.path}, record {row.row}', caption, row.fields, 'caption')
+        yield CaptionRecord(row.row, (name,), (text,), None, row.faces(faces))
+
+
+def read_albef(path: str, faces: str | None = None) -> Iterator[CaptionRecord]:
     """ALBEF's JSON arrays: ``{image, caption}`` with one caption or a list, and ``bbox`` ``[x, y, w, h]`` to crop.
 
     An empty list is a picture without captions, to be encoded and found.
+
+    Args:
+        path: The file.
+        faces: Field with the faces of a picture, ``[[x1, y1, x2, y2], ...]`` in pixels of the stored picture.
     """
     for record in _array(path):
         box = record.box('bbox') if record.fields.get('bbox') is not None else None
         captions = () if record.fields.get('caption') == [] else record.captions('caption')
-        yield CaptionRecord(record.row, (record.text('image'),), captions, box)
+        yield CaptionRecord(record.row, (record.text('image'),), captions, box, record.faces(faces))
 
 
 def read_url_table(path: str, file_name: str, columns: Sequence[str] = ('caption', 'url')) -> Iterator[CaptionRecord]:
@@ -217,7 +367,7 @@ def read_visual_genome(path: str, file_name: str = '{image_id}.jpg') -> Iterator
     """
     for image in _array(path):
         for region in image.rows('regions'):
-            name = _format(path, file_name, image_id=region.take('image_id', int, 'a number'))
+            name = _format(path, file_name, dict(image_id=region.take('image_id', int, 'a number')))
             box = region.box('x', 'y', 'width', 'height')
             yield CaptionRecord(region.row, (name,), (region.caption('phrase'),), box)
 
@@ -306,6 +456,9 @@ READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
     albef=read_albef,
     aro=read_aro,
     aro_order=read_aro_order,
+    coco=read_coco,
+    csv=read_csv,
+    flickr8k=read_flickr8k,
     karpathy=read_karpathy,
     msrvtt=read_msrvtt,
     sbu=read_sbu,
@@ -314,6 +467,27 @@ READERS: dict[str, Callable[..., Iterator[CaptionRecord]]] = dict(
     visual_genome=read_visual_genome,
     winoground=read_winoground,
 )
+
+
+def guess_reader(path: str | Path) -> str:
+    """The format of a caption file that needs no setting, told by its first letters: albef, coco, csv or flickr8k.
+
+    Raises:
+        ValueError: It is none of these.
+        FileNotFoundError: There is no such file.
+    """
+    check_exists(path)
+    with open(path, encoding='utf-8', errors='replace') as file:
+        line = next((line for line in file if line.strip()), '').strip()
+    if line.startswith('['):
+        return 'albef'
+    if line.startswith('{') and 'annotations' in read_json_object(path):
+        return 'coco'
+    if _FLICKR8K_LINE.fullmatch(line):
+        return 'flickr8k'
+    if {'image', 'caption'} <= set(next(csv.reader([line]), ())):
+        return 'csv'
+    raise ValueError(f'{path}: its format cannot be told; name the reader, one of {sorted(READERS)}')
 
 
 def _fault(record: CaptionRecord) -> str:

@@ -292,7 +292,8 @@ def make_mini_set(
         room = LAST_ID[split] - FIRST_ID[split] + 1
         if not 5 <= sizes[split] <= room:
             raise ValueError(f'The {split} split holds 5 to {room} pictures, not {sizes[split]}.')
-    with filling(out, NAME, PARTS, made_from(FORMAT, sizes, seed, workers), force) as missing:
+    numbers = {f'num_{split}': sizes[split] for split in SPLITS}
+    with filling(out, NAME, PARTS, made_from(FORMAT, seed, workers, **numbers), force) as missing:
         if not missing:
             return False
         for folder in ('images', 'winoground/images', 'sugarcrepe', 'msrvtt/videos'):

@@ -1,4 +1,4 @@
-"""What the makers of small data sets share: arguments, and care for what a folder holds."""
+"""What the makers of data sets share: arguments, and care for what a folder holds."""
 
 import json
 import os
@@ -15,14 +15,14 @@ __all__ = ['SPLITS', 'filling', 'made_from']
 SPLITS = ('train', 'val', 'test')
 
 
-def made_from(version: int, sizes: dict[str, int], seed: int, workers: int) -> dict:
+def made_from(version: int, seed: int, workers: int, **more) -> dict:
     """What tells a set from another one of its kind, as its mark holds it.
 
     Args:
         version: Number that grows when the same arguments give other bytes.
-        sizes: Number of items of each split.
         seed: Seed of everything, not negative.
         workers: Number of processes, at least 1; the bytes do not depend on it.
+        **more: What else they depend on.
 
     Raises:
         ValueError: The seed or the number of workers is out of range.
@@ -31,7 +31,7 @@ def made_from(version: int, sizes: dict[str, int], seed: int, workers: int) -> d
         raise ValueError(f'The seed must not be negative: {seed}.')
     if workers < 1:
         raise ValueError(f'At least one worker is needed, not {workers}.')
-    return dict(format=version, seed=seed, **{f'num_{split}': sizes[split] for split in SPLITS})
+    return dict(format=version, seed=seed, **more)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def _prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force:
             return False
         if not force:
             raise ValueError(
-                f'{out} holds a mini set made with {held}, not {arguments}: choose another folder, or add --force.'
+                f'{out} holds a set made with {held}, not {arguments}: choose another folder, or add --force.'
             )
     elif not unfinished.exists():
         # Never delete what this program did not write, such as a real data set.

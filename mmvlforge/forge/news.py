@@ -236,7 +236,8 @@ def make_mini_set(
     Returns:
         False if the folder already held the set.
     """
-    arguments = made_from(FORMAT, sizes, seed, workers)
+    numbers = {f'num_{split}': sizes[split] for split in SPLITS}
+    arguments = made_from(FORMAT, seed, workers, **numbers)
     items = [
         (split, index, name) for split in SPLITS for index, name in enumerate(class_list(sizes[split], seed, split))
     ]

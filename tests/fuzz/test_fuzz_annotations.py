@@ -230,6 +230,22 @@ def _visual_genome(content) -> Iterator[tuple]:
         yield (f'{region["image_id"]}.jpg',), (region['phrase'],), box
 
 
+def _coco(content) -> Iterator[tuple]:
+    for image in content['images']:
+        told = (note['caption'] for note in content['annotations'] if note['image_id'] == image['id'])
+        yield (image['file_name'],), tuple(told), None
+
+
+def _flickr8k(text) -> Iterator[tuple]:
+    found: dict[str, list[str]] = {}
+    for line in text.split('\n'):
+        if line.strip():
+            picture, _, caption = line.rstrip('\r').partition('\t')
+            found.setdefault(picture.rpartition('#')[0], []).append(caption)
+    for picture, captions in found.items():
+        yield (picture,), tuple(captions), None
+
+
 def _aro(content) -> Iterator[tuple]:
     for record in content:
         box = tuple(record[f'bbox_{side}'] for side in 'xywh')
@@ -259,6 +275,15 @@ CAPTION_SETS = {
             for r in content
         ),
     ),
+    'coco': (
+        {},
+        dict(
+            images=[dict(id=i, file_name=f'{i}.jpg') for i in (7, 3)],
+            annotations=[dict(id=i, image_id=i, caption='a man runs') for i in (3, 7)],
+        ),
+        _coco,
+    ),
+    'flickr8k': ({}, '1.jpg#0\ta man\n1.jpg#1\ta car\n2.jpg#0\ta red car\n', _flickr8k),
     'sbu': (
         dict(file_name='{basename}'),
         dict(image_urls=['http://x/1.jpg', 'http://x/2.jpg?a'], user_ids=['u', 'v'], captions=['a man', '']),

@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+import os
 import zlib
+from pathlib import Path
 
 import pytest
 
-from mmvlforge.annotations import READERS, CaptionRecord, read_captions
+from mmvlforge.annotations import READERS, CaptionRecord, guess_reader, read_captions
+
+REAL = Path(os.environ.get('MMVLFORGE_REAL_DATA', Path(__file__).parents[3] / 'shared' / 'data' / 'real'))
+real_files = pytest.mark.skipif(not REAL.is_dir(), reason=f'no {REAL}; MMVLFORGE_REAL_DATA may name the folder')
 
 COCO = {
     'images': [
@@ -93,6 +98,31 @@ ATTRIBUTION = {
     'obj2_name': 'table',
     'attributes': ['white', 'round'],
 }
+COCO_OWN = {
+    'info': {'description': 'COCO 2017 Dataset', 'version': '1.0', 'year': 2017},
+    'licenses': [{'url': 'http://a.b/', 'id': 1, 'name': 'a licence'}],
+    'images': [
+        {'license': 4, 'file_name': '000000397133.jpg', 'height': 427, 'width': 640, 'id': 397133},
+        {'license': 1, 'file_name': '000000037777.jpg', 'height': 230, 'width': 352, 'id': 37777},
+        {'license': 1, 'file_name': '000000000001.jpg', 'height': 230, 'width': 352, 'id': 1},
+    ],
+    'annotations': [
+        {'image_id': 37777, 'id': 16, 'caption': 'A dining table.'},
+        {'image_id': 397133, 'id': 38, 'caption': 'A man is in a kitchen.'},
+        {'image_id': 37777, 'id': 25, 'caption': 'A kitchen with a table '},
+    ],
+}
+TOKENS = (
+    '1000268201_693b08cb0e.jpg#0\tA child in a pink dress , "alone" .\n'
+    '1000268201_693b08cb0e.jpg#1\tA girl going into a building .\n'
+    '1001773457_577c3a7d70.jpg#0\tA black dog\r\n'
+    '2258277193_586949ec62.jpg.1#0\tpeople waiting\n'
+)
+KAGGLE = (
+    'image,caption\n1000268201_693b08cb0e.jpg,A child in a pink dress .\n'
+    '1001773457_577c3a7d70.jpg,"A black dog , and a spotted dog"\n1000268201_693b08cb0e.jpg,A girl .\n'
+)
+PEOPLE = 'id,name,chamber,state,party\r\nS001,Steve S.,,LA,R\r\nB002,"B. Bow, Jr.",rep,NY,D\r\n'
 HEAD, ROW = 'key,vid_key,video_id,sentence\n', 'r,m,v,a\n'
 URL = 'http://a.b/c/Dog%20one.JPG?size=2'
 
@@ -120,6 +150,93 @@ def test_flickr_karpathy_has_no_folder(read):
     (record,) = read(FLICKR, 'karpathy', split='train')
     assert record == CaptionRecord(0, ('1000092795.jpg',), ('Two young guys.', 'Two men.'))
     assert read(FLICKR, 'karpathy', split='test') == []
+
+
+@pytest.mark.parametrize('categories', [{}, {'categories': [{'id': 1, 'name': 'person'}]}])
+def test_coco_s_own_captions(read, capsys, categories):
+    """In the order of the images, wherever their captions stand; some files list categories that captions lack."""
+    assert read({**COCO_OWN, **categories}, 'coco') == [
+        CaptionRecord(0, ('000000397133.jpg',), ('A man is in a kitchen.',)),
+        CaptionRecord(1, ('000000037777.jpg',), ('A dining table.', 'A kitchen with a table ')),
+        CaptionRecord(2, ('000000000001.jpg',), ()),
+    ]
+    assert capsys.readouterr().out == ''
+
+
+def test_flickr8k(read, tmp_path):
+    first, dog, stray = read(TOKENS, 'flickr8k')
+    assert first == CaptionRecord(
+        0, ('1000268201_693b08cb0e.jpg',), ('A child in a pink dress , "alone" .', 'A girl going into a building .')
+    )
+    assert dog == CaptionRecord(2, ('1001773457_577c3a7d70.jpg',), ('A black dog',))
+    assert stray.images == ('2258277193_586949ec62.jpg.1',)
+    (tmp_path / 'Flickr_8k.devImages.txt').write_text('1001773457_577c3a7d70.jpg\r\n\n')
+    assert read(TOKENS, 'flickr8k', images='Flickr_8k.devImages.txt') == [dog]
+
+
+def test_csv(read, tmp_path):
+    first, dog = read(KAGGLE, 'csv')
+    assert first == CaptionRecord(0, ('1000268201_693b08cb0e.jpg',), ('A child in a pink dress .', 'A girl .'))
+    assert dog == CaptionRecord(1, ('1001773457_577c3a7d70.jpg',), ('A black dog , and a spotted dog',))
+    (tmp_path / 'train.txt').write_text('1000268201_693b08cb0e.jpg')
+    assert read(KAGGLE, 'csv', images='train.txt') == [first]
+
+
+def test_csv_of_any_columns(read):
+    assert read(PEOPLE, 'csv', image='{id}.jpg', caption='{name} of {state}') == [
+        CaptionRecord(0, ('S001.jpg',), ('Steve S. of LA',)),
+        CaptionRecord(1, ('B002.jpg',), ('B. Bow, Jr. of NY',)),
+    ]
+
+
+def test_faces(read):
+    text = 'image,caption,faces\na.jpg,A man,"[[1, 2, 30, 40.5]]"\nb.jpg,A dog,\n'
+    first, second = read(text, 'csv', faces='faces')
+    assert first.extras == dict(faces=((1, 2, 30, 40.5),)) and second.extras == dict(faces=())
+    (record,) = read([{'image': 'a.jpg', 'caption': 'x', 'boxes': [[1, 2, 3, 4]]}], 'albef', faces='boxes')
+    assert record.extras == dict(faces=((1, 2, 3, 4),))
+
+
+@pytest.mark.parametrize(
+    ('content', 'reader'),
+    [(COCO_OWN, 'coco'), (TOKENS, 'flickr8k'), (KAGGLE, 'csv'), ([{'image': 'a.jpg', 'caption': 'x'}], 'albef')],
+)
+def test_a_format_is_told_by_its_file(tmp_path, content, reader):
+    (tmp_path / 'ann').write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
+    assert guess_reader(tmp_path / 'ann') == reader
+
+
+@pytest.mark.parametrize('content', [PEOPLE, HEAD + ROW, '', json.dumps(COCO)])
+def test_a_format_that_cannot_be_told(tmp_path, content):
+    (tmp_path / 'ann').write_text(content)
+    with pytest.raises(ValueError, match=r"ann: its format cannot be told; name the reader, one of \['albef', "):
+        guess_reader(tmp_path / 'ann')
+
+
+@real_files
+@pytest.mark.parametrize(
+    ('file', 'settings', 'pictures', 'captions'),
+    [
+        ('flickr8k_224/captions.csv', {}, 4000, 20000),
+        ('flickr8k_224/captions.csv', dict(images='train.txt'), 3000, 15000),
+        ('flickr8k_224/captions.csv', dict(images='dev.txt'), 1000, 5000),
+        ('tiny_coco/annotations/captions_train2017.json', {}, 50, 250),
+        ('tiny_coco/annotations/captions_val2017.json', {}, 50, 250),
+        ('coco_captions/captions_val2017.json', {}, 5000, 25014),
+    ],
+)
+def test_real_files(file, settings, pictures, captions):
+    records = list(read_captions(str(REAL / file), guess_reader(REAL / file), **settings))
+    assert len({record.images for record in records}) == len(records) == pictures
+    assert sum(len(record.captions) for record in records) == captions
+    assert all(len(record.captions) >= 5 and all(map(str.strip, record.captions)) for record in records)
+
+
+@real_files
+def test_real_portraits():
+    settings = dict(image='{bioguide}.jpg', caption='{name}, {party} of {state}')
+    records = list(read_captions(str(REAL / 'portraits/people.csv'), 'csv', **settings))
+    assert len(records) == 340 and all((REAL / 'portraits/images' / r.images[0]).is_file() for r in records)
 
 
 def test_a_picture_without_captions(read):
@@ -318,6 +435,23 @@ def changed(record, **fields):
         (json.dumps(changed(WINOGROUND, num_main_preds='1')), 'winoground', "'num_main_preds': '1' must be a number"),
         ([changed(RELATION, bbox_w='9')], 'aro', "record 0, field 'bbox_w': '9' must be a number"),
         ([changed(ATTRIBUTION, attributes=5)], 'aro', "record 0, field 'attributes': 5 must be a string or a list"),
+        ({'images': []}, 'coco', "field 'annotations': is missing; the record has ['images']"),
+        ({**COCO_OWN, 'images': COCO_OWN['images'][1:]}, 'coco', "'annotations' 1, field 'image_id': 397133 is the id"),
+        (
+            {**COCO_OWN, 'images': COCO_OWN['images'] * 2},
+            'coco',
+            "'images' 3, field 'id': 397133 is that of an image",
+        ),
+        (
+            {'images': [{'id': 1, 'file_name': 'a'}], 'annotations': [{'id': 1, 'image_id': 1, 'bbox': []}]},
+            'coco',
+            "'annotations' 0, field 'caption': is missing; the record has ['bbox', 'id', 'image_id']",
+        ),
+        ('a.jpg#0\tx\na.jpg#1 y\n', 'flickr8k', "record 1: 'a.jpg#1 y\\n' must be 'picture.jpg#0', a tab and the cap"),
+        ('a.jpg\tx\n', 'flickr8k', 'record 0: '),
+        ('image,caption\n,x\n', 'csv', "ann:2, record 0: the name of the picture, made of '{image}', is empty"),
+        ('image,text\na,x\n', 'csv', "record 0: caption '{caption}' must be made of ['image', 'text']"),
+        ('image,caption\na\n', 'csv', "ann:2, record 0: caption '{caption}' must be made of ['image']"),
         ([{'image': 'a', 'caption_options': ['x']}], 'aro_order', "'caption_options': ['x'] must be the caption and"),
         ([{'image': 'a', 'captions': ['x']}], 'aro_order', "field 'caption_options': is missing"),
         ('key,vid_key,video_id\nr,m,v\n', 'msrvtt', "record 0, field 'sentence': is missing"),
@@ -345,6 +479,33 @@ def test_errors_name_file_record_and_field(read, content, settings, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ('faces', 'message'),
+    [
+        ('[[1, 2, 3]]', 'must be a list of faces [x1, y1, x2, y2] in pixels'),
+        ('[[3, 2, 1, 4]]', 'must be a list of faces'),
+        ('[[1, 2, NaN, 4]]', 'must be a list of faces'),
+        ('{}', 'must be a list of faces'),
+        ('[[1, 2', "field 'faces':1: broken JSON"),
+    ],
+)
+def test_bad_faces(read, faces, message):
+    with pytest.raises(ValueError, match=r"ann:2, record 0, field 'faces'") as raised:
+        read(f'image,caption,faces\na.jpg,A man,"{faces}"\n', 'csv', faces='faces')
+    assert message in str(raised.value)
+
+
+def test_a_list_must_fit_its_captions(read, tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.txt: no such annotation file'):
+        read(TOKENS, 'flickr8k', images='none.txt')
+    (tmp_path / 'list').write_text('1001773457_577c3a7d70.jpg\n\nb.jpg\n')
+    with pytest.raises(ValueError, match=r"list:3: .*ann has no caption of 'b\.jpg'"):
+        read(TOKENS, 'flickr8k', images='list')
+    (tmp_path / 'list').write_text('b.jpg\n\nb.jpg\n')
+    with pytest.raises(ValueError, match=r"list:3: 'b\.jpg' stands there twice, first in line 1"):
+        read(TOKENS, 'flickr8k', images='list')
+
+
 def test_sugarcrepe_errors(tmp_path):
     with pytest.raises(ValueError, match=r'no \*\.json in it'):
         list(read_captions(str(tmp_path), 'sugarcrepe'))
@@ -362,7 +523,7 @@ def test_a_region_s_file_name_is_made_of_what_there_is(read):
 @pytest.mark.parametrize(
     ('type', 'settings', 'message'),
     [
-        ('coco', {}, f"reader 'coco' is unknown; choose one of {sorted(READERS)}"),
+        ('coca', {}, f"reader 'coca' is unknown; choose one of {sorted(READERS)}"),
         ('karpathy', dict(split='restval'), "must be 'train', 'val' or 'test', got 'restval'"),
         ('url_table', dict(file_name='{row}', columns=('url', 'text')), "got ('url', 'text')"),
         ('url_table', dict(file_name='{number}.jpg'), "file_name '{number}.jpg' must be made of ['basename', 'crc32'"),

@@ -204,7 +204,7 @@ def test_reuse_and_refusal(tmp_path):
     assert mini.make_mini_set(out, sizes)
     before = contents(out)
     assert not mini.make_mini_set(out, sizes)
-    with pytest.raises(ValueError, match='holds a mini set made with'):
+    with pytest.raises(ValueError, match='holds a set made with'):
         mini.make_mini_set(out, sizes, seed=1)
     assert contents(out) == before
     assert mini.make_mini_set(out, sizes, seed=1, force=True)
