@@ -19,8 +19,8 @@ from mmvlforge.models.weights.reading import read_state_dict, require_finite
 __all__ = ['export_retriever']
 
 _ENCODERS = ('image_encoder', 'text_encoder')
-_FIELDS = (*_ENCODERS, 'image_dims', 'text_dims', 'embed_dims', 'data_preprocessor')
-_TRAINING = ('num_cross_layers', 'memory_dims', 'init_cfg')  # of an encoder
+_FIELDS = (*_ENCODERS, 'image_dims', 'text_dims', 'embed_dims', 'proj_bias', 'data_preprocessor')
+_TRAINING = ('num_cross_layers', 'memory_dims', 'shift_dims', 'init_cfg')  # of an encoder
 
 
 def retriever_config(model: dict) -> ConfigDict:

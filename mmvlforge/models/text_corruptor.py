@@ -22,7 +22,7 @@ class _Knowledge(NamedTuple):
         continues: True for tokens that go on a word begun before ('##ing'), bool ``(V,)``; if ``goes_on``, for tokens
             whose word goes on after them (CLIP's 'skate' without '</w>').
         goes_on: Which of the two.
-        mask_id: Id of [MASK]; None where no mode needs it.
+        mask_id: Id of [MASK].
         to_lm: For captions of another tokenizer: the language model's token for each of theirs, int64 ``(V,)``. Then V
             is their vocabulary, but for ``writable``.
         from_lm: The reverse, int64, for tokens that are writable.
@@ -33,7 +33,7 @@ class _Knowledge(NamedTuple):
     writable: Tensor
     continues: Tensor
     goes_on: bool
-    mask_id: int | None
+    mask_id: int
     to_lm: Tensor | None = None
     from_lm: Tensor | None = None
 

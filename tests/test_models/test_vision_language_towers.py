@@ -6,6 +6,7 @@ import edits  # noqa: F401  registers EveryOtherWord
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from transformers import (
     AutoConfig,
@@ -18,9 +19,11 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from mmvlforge.cli import main
 from mmvlforge.config_files import load_config
+from mmvlforge.export.retriever import retriever_config, retriever_weights
 from mmvlforge.models.encoders import HFImageEncoder, HFTextEncoder, PreNormTextEncoder
-from mmvlforge.models.weights import hub, open_clip_names, unstack_open_clip
+from mmvlforge.models.weights import hub, open_clip_names, read_state_dict, unstack_open_clip
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import CaptionTargets, VLInputs
 
@@ -461,3 +464,36 @@ def test_a_model_that_cannot_be_fetched_says_how_to_get_it(monkeypatch):
     text = str(caught.value)
     assert "init_cfg.name='openai/none' is no folder here" in text and 'more advice' not in text
     assert 'hf download openai/none --local-dir FOLDER' in text
+
+
+def test_exported_it_retrieves_as_before():
+    torch.manual_seed(0)
+    model = settings('clip', 'ft', init_cfg=None)
+    whole = MODELS.build(model).eval()
+    config = retriever_config(ConfigDict(model))
+    alone = MODELS.build(config).eval()
+    alone.load_state_dict(retriever_weights(whole.state_dict(), '', alone.state_dict(), 'here'))
+    inputs = batch(32, 50, 49)
+    with torch.no_grad():
+        assert torch.equal(alone(inputs).image, whole(inputs).image)
+        assert torch.equal(alone(inputs).text, whole(inputs).text)
+    assert not [n for n, _ in alone.named_parameters() if 'cross' in n or 'shift' in n]
+
+
+def test_a_configs_start_is_written_to_be_tested(tmp_path, capsys):
+    small_clip().save_pretrained(tmp_path / 'clip')
+    start = dict(type='HubPretrained', name=str(tmp_path / 'clip'))
+    model = settings('clip', 'zeroshot', init_cfg=start)
+    (tmp_path / 'mine.py').write_text(f"default_scope = 'mmvlforge'\nmodel = {model!r}\n")
+    out = tmp_path / 'new/start.pth'
+    assert main(['weights', 'start', str(tmp_path / 'mine.py'), str(out)]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f'written: {out}')
+    ours = MODELS.build(model)
+    ours.load_state_dict(read_state_dict(out))
+    inputs = batch(32, 50, 49)
+    with torch.no_grad():
+        close(ours.eval()(inputs).text, their_features(small_clip(), inputs)[1])
+    start['name'] = str(tmp_path / 'none')
+    (tmp_path / 'mine.py').write_text(f"default_scope = 'mmvlforge'\nmodel = {model!r}\n")
+    assert main(['weights', 'start', str(tmp_path / 'mine.py'), str(out)]) == 2
+    assert 'is no folder here' in capsys.readouterr().err

@@ -1,12 +1,11 @@
 """Image tower from Hugging Face, with its intermediate features."""
 
-import inspect
 from collections.abc import Iterable
 
 from mmengine.model import BaseModule, initialize
 from torch import Tensor
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 
+from mmvlforge.models.encoders.hf_model import hf_model
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import ImageFeatures, VLInputs
 
@@ -47,16 +46,9 @@ class HFImageEncoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if 'model_type' not in config:
-            raise ValueError(f"config needs 'model_type' (such as 'clip_vision_model'), got only {sorted(config)}")
         if pool not in POOLS:
             raise ValueError(f'pool must be one of {POOLS}, got {pool!r}')
-        hf_config = AutoConfig.for_model(**config)
-        takes = inspect.signature(MODEL_MAPPING[type(hf_config)].__init__).parameters
-        without = dict(add_pooling_layer=False) if pool != 'pooler' and 'add_pooling_layer' in takes else {}
-        self.model = AutoModel.from_config(hf_config, trust_remote_code=False, **without)
-        if with_cp:
-            self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
+        self.model = hf_model(config, pooler=pool == 'pooler', with_cp=with_cp)
         for name, parameter in self.model.named_parameters():
             if name.endswith('mask_token'):  # of masked image modelling: nothing is masked here
                 parameter.requires_grad_(False)

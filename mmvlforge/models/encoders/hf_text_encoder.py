@@ -1,11 +1,9 @@
 """Text encoder from Hugging Face."""
 
-import inspect
-
 from mmengine.model import BaseModule, initialize
 from torch import Tensor
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 
+from mmvlforge.models.encoders.hf_model import hf_model
 from mmvlforge.models.weights.key_maps import hf_text_names
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
@@ -37,18 +35,11 @@ class HFTextEncoder(BaseModule):
 
     def __init__(self, config: dict, with_cp: bool = False, pool: str = 'cls', init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        if 'model_type' not in config:
-            raise ValueError(f"config needs 'model_type' (such as 'roberta' or 'bert'), got only {sorted(config)}")
         if pool not in POOLS:
             raise ValueError(f'pool must be one of {POOLS}, got {pool!r}')
         self.pooling = pool
-        hf_config = AutoConfig.for_model(**config)
-        takes = inspect.signature(MODEL_MAPPING[type(hf_config)].__init__).parameters
-        without = dict(add_pooling_layer=False) if 'add_pooling_layer' in takes else {}
-        self.model = AutoModel.from_config(hf_config, attn_implementation='sdpa', trust_remote_code=False, **without)
-        self.wide_mask = hf_config.model_type in ('bert', 'roberta')
-        if with_cp:
-            self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
+        self.model = hf_model(config, pooler=False, with_cp=with_cp)
+        self.wide_mask = config['model_type'] in ('bert', 'roberta')
 
     @property
     def hf_config(self) -> dict:

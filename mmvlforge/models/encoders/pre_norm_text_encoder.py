@@ -162,8 +162,6 @@ class PreNormTextEncoder(BaseModule):
             raise ValueError(f'asked to stop after layer {num_layers} of {len(self.layers)}')
         if len(memory) > self.num_cross_layers:
             raise ValueError(f'{len(memory)} memories for num_cross_layers {self.num_cross_layers}')
-        if shift is not None and self.shift_proj is None:
-            raise ValueError('a path gives a shift (GlobalPath): the text encoder needs shift_dims')
         length = inputs.input_ids.shape[1]
         if length > self.max_length:
             raise ValueError(f'a caption of {length} tokens; max_length is {self.max_length}: set it in the tokenizer')
@@ -174,6 +172,8 @@ class PreNormTextEncoder(BaseModule):
             ids, mask = F.pad(ids, (0, self.max_length - length), value=self.pad_id), None
         x = self.word_embed(ids) + self.position_embed.weight[: ids.shape[1]]
         if shift is not None:
+            if self.shift_proj is None:
+                raise ValueError('a path gives a shift (GlobalPath): the text encoder needs shift_dims')
             x = x + self.shift_proj(shift)[:, None]
         maps = []
         for layer, patches in zip_longest(self.layers[:num_layers], memory):
