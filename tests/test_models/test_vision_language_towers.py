@@ -401,6 +401,12 @@ def test_any_image_tower_with_hidden_states(tmp_path, kind):
     assert not [n for n, _ in mean.named_parameters() if 'pooler' in n]
 
 
+def test_image_towers_without_patches_are_refused():
+    encoder = HFImageEncoder(dict(model_type='resnet', embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1]))
+    with pytest.raises(ValueError, match=r'resnet: its hidden states are .*; a vision transformer is needed'):
+        encoder(batch(32, 50))
+
+
 def test_pictures_of_another_size():
     encoder = HFImageEncoder(
         dict(model_type='clip_vision_model', **SMALL, image_size=32, patch_size=8), interpolate_pos_encoding=True

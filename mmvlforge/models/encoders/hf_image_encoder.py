@@ -80,9 +80,16 @@ class HFImageEncoder(BaseModule):
         images = inputs.images
         assert images is not None
         outputs = self.model(pixel_values=images, output_hidden_states=True, **self.options)
-        patch = self.model.config.patch_size
+        patch = getattr(self.model.config, 'patch_size', 1)
         patches = (images.shape[2] // patch) * (images.shape[3] // patch)
-        levels = tuple(tokens[:, -patches:] for tokens in outputs.hidden_states[1:])  # after [CLS] and registers
+        states = outputs.hidden_states[1:]
+        if any(tokens.ndim != 3 or tokens.shape[1] < patches for tokens in states):
+            shapes = ', '.join(str(tuple(tokens.shape)) for tokens in states)
+            raise ValueError(
+                f'{self.model.config.model_type}: its hidden states are {shapes}; a vision transformer is needed, whose '
+                f'blocks all have (pictures, tokens, channels) with the {patches} patches'
+            )
+        levels = tuple(tokens[:, -patches:] for tokens in states)  # after [CLS] and registers
         return ImageFeatures(self._global(outputs, patches), levels)
 
     def _global(self, outputs, patches: int) -> Tensor:
