@@ -1,7 +1,7 @@
 """MMVLForge: vision-language forensics and retrieval on OpenMMLab.
 
 >>> from mmvlforge import ManipulationInferencer
->>> check = ManipulationInferencer('work_dirs/quickstart')
+>>> check = ManipulationInferencer('work_dirs/quickstart/model')
 >>> check(('picture.jpg', 'its caption'))['predictions'][0]['verdict']  # doctest: +SKIP
 """
 

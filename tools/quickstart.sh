@@ -75,11 +75,13 @@ manipulation() {
         --predictions "$out/predictions.jsonl" --out "$out/metrics.json"
     run "writing the report" mmvlforge report manipulation "$data/metadata/test.json" "$out/predictions.jsonl" \
         --image-root "$data" --out "$out/report.html" --title "Quick start: DCA + DFC + IMQ on the mini set"
+    [ -f "$out/model/manifest.json" ] || run "writing the model's folder" mmvlforge export "$out" "$out/model"
     echo
     echo "== the twelve metrics, beside a predictor that knows only how frequent each class is"
     mmvlforge score manipulation "$data/metadata/test.json" "$out/predictions.jsonl" --trivial
     echo
     echo "checkpoint:  $(cat "$out/last_checkpoint")"
+    echo "model:       $out/model (give it to mmvlforge check --model)"
     echo "predictions: $out/predictions.jsonl"
     echo "report:      $out/report.html (open it in a browser)"
 }
@@ -101,8 +103,10 @@ vilem() {
         mmvlforge report retrieval "$config" "$(cat "$out/last_checkpoint")" \
         --metrics "$out/recall.json" "$out/winoground.json" --all-metrics "$out/metrics.json" \
         --out "$out/report.html" --title "Quick start: ViLEM on the mini captions"
+    [ -f "$out/model/manifest.json" ] || run "writing the model's folder" mmvlforge export "$out" "$out/model"
     echo
     echo "checkpoint: $(cat "$out/last_checkpoint")"
+    echo "model:      $out/model (give it to mmvlforge proofread --model)"
     echo "log:        $out/console.log"
     echo "metrics:    $out/metrics.json"
     echo "report:     $out/report.html (open it in a browser)"

@@ -276,7 +276,7 @@ def read_aro(path: str) -> Iterator[CaptionRecord]:
 def read_aro_order(path: str) -> Iterator[CaptionRecord]:
     """ARO's COCO and Flickr30K order: a picture with its caption and the caption's words in other orders.
 
-    A shuffle that gives the caption back is no false caption and left out.
+    A shuffle that gives the caption back is no false caption and left out; of a short caption that may be all.
 
     Args:
         path: The test cases that ARO's generator keeps in memory, written as they are:

@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from rich.console import Console
 from rich.progress import track
 
+from mmvlforge.apis.familiarity import FeatureWatch
 from mmvlforge.apis.inputs import Picture, Query, batched, read_queries
 from mmvlforge.apis.loading import load_trained
 from mmvlforge.config_files import told_of_config
@@ -39,6 +40,7 @@ class Item(NamedTuple):
         unread_words: How many words of the caption lie beyond the limit, the one read in part among them.
         part_read: Number of the word of which the limit left a part.
         left_out: Letters that were left out of the caption, so that it is like those of the training set.
+        statistics: Of its picture and its caption, as far as the model read them, see :class:`FeatureWatch`.
     """
 
     query: Query
@@ -50,6 +52,7 @@ class Item(NamedTuple):
     unread_words: int
     part_read: int | None = None
     left_out: tuple[str, ...] = ()
+    statistics: dict[str, np.ndarray] = {}
 
 
 class ForgeInferencer(BaseInferencer):
@@ -93,6 +96,7 @@ class ForgeInferencer(BaseInferencer):
             self.dataset: BaseDataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
         self.max_pixels = max_pixels or picture_loader(self.dataset).max_pixels
         self.check_kind()
+        self.watch = FeatureWatch(self.trained.model) if self.trained.familiarity else None
         tokenizer = pipeline_tokenizer(self.dataset)
         if tokenizer is None:
             raise ValueError(f'{self.trained.config}: the test pipeline has no tokenizer')
@@ -177,16 +181,45 @@ class ForgeInferencer(BaseInferencer):
                 if isinstance(item, Item):
                     kind = 'image' in item.packed['inputs'], item.query.caption is not None
                     groups.setdefault(kind, []).append(place)
-            samples = {
-                place: sample
-                for places in groups.values()
-                for place, sample in zip(places, self.forward([ready[place] for place in places]))
-            }
-            for place, item in enumerate(ready):
-                if isinstance(item, Item):
-                    yield item, samples[place], self.result(item, samples[place])
+            answers: dict[int, tuple[Item, Any]] = {}
+            for places in groups.values():
+                items = [item for item in (ready[place] for place in places) if isinstance(item, Item)]
+                samples = self.forward(items)
+                answers.update(zip(places, zip(self._watched(items), samples)))
+            for place, query in enumerate(ready):
+                if isinstance(query, dict):
+                    yield None, None, query
                 else:
-                    yield None, None, item
+                    item, sample = answers[place]
+                    yield item, sample, self.result(item, sample)
+
+    def _watched(self, items: list[Item]) -> list[Item]:
+        seen = self.watch.take() if self.watch else {}
+        return [
+            item._replace(statistics={part: rows[row] for part, rows in seen.items() if _is_read(item, part)})
+            for row, item in enumerate(items)
+        ]
+
+    def statistics(self, inputs: Any, batch_size: int = 32) -> dict[str, np.ndarray]:
+        """Statistics of the encoders' tokens (:class:`FeatureWatch`), of ``'image'`` and ``'text'`` each ``(N, 2 C)``.
+
+        Args:
+            inputs: As in :meth:`__call__`; what cannot be read is left out.
+            batch_size: Likewise.
+        """
+        self.watch = self.watch or FeatureWatch(self.trained.model)
+        rows: dict[str, list[np.ndarray]] = {}
+        for item, _, _ in self._answers(inputs, batch_size, 'report'):
+            for part, row in item.statistics.items() if item else ():
+                rows.setdefault(part, []).append(row)
+        return {part: np.stack(found) for part, found in rows.items()}
+
+    def unfamiliar(self, item: Item) -> list[str]:
+        """Which of a query, ``'image'`` and ``'text'``, are unlike all that the model has seen."""
+        fitted = self.trained.familiarity
+        return [
+            part for part, row in item.statistics.items() if part in fitted and fitted[part].distances(row[None]) > 1
+        ]
 
     def _progress(self, batches: Iterator[list]) -> Iterable[list]:
         console = Console(stderr=True)
@@ -265,8 +298,9 @@ class ForgeInferencer(BaseInferencer):
         )
 
     def input_warnings(self, item: Item) -> list[str]:
-        """What is to be said about what the model could not read of a query."""
-        told = []
+        """What is to be said about what the model could not read of a query, or never saw the like of."""
+        strange = [dict(image='picture', text='caption')[part] for part in self.unfamiliar(item)]
+        told = [f'unlike what the model learnt from: {" and ".join(strange)}'] if strange else []
         if item.picture and item.picture.has_more:
             told.append('the file holds several pictures or pages: the first was read')
         if item.unread_words:
@@ -300,6 +334,12 @@ class ForgeInferencer(BaseInferencer):
     def postprocess(self, preds: Any, visualization: list, return_datasample: bool = False, **kwargs) -> dict:
         """Put answers and pictures together; MMEngine's hook."""
         return dict(predictions=preds, visualization=visualization)
+
+
+def _is_read(item: Item, part: str) -> bool:
+    if part == 'image':
+        return item.query.image is not None and item.picture is not None
+    return item.query.caption is not None and any(word not in item.unknown for word in item.word_ids)
 
 
 def upright_pipeline(dataset: BaseDataset) -> tuple[Callable[[dict], dict], Callable[[dict], dict]]:

@@ -9,7 +9,9 @@ from mmengine.device import get_device
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmvlforge.apis.familiarity import FAMILIARITY, read_familiarity
 from mmvlforge.config_files import find_config, load_config, told_of_config
+from mmvlforge.evaluation.familiarity import Familiarity
 from mmvlforge.manifest import weights_fingerprint
 from mmvlforge.models.momentum_copy import is_obsolete
 from mmvlforge.models.weights.reading import first_of, read_state_dict, require_finite
@@ -42,7 +44,7 @@ def find_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple
     newest = newest_checkpoint(folder)
     if newest:
         return str(config), existing(newest, f'{folder / "last_checkpoint"}: checkpoint')
-    weights = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
+    weights = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern)) if path.name != FAMILIARITY]
     return str(config), str(_only(weights, folder, f'weights ({" or ".join(_WEIGHTS)})'))
 
 
@@ -93,6 +95,16 @@ class TrainedModel:
     def fingerprint(self) -> str:
         """Digest of all weights by name: equal for equal weights, whatever file they come from."""
         return weights_fingerprint(self.model.state_dict())
+
+    @cached_property
+    def familiarity(self) -> dict[str, Familiarity]:
+        """What it has seen, of ``'image'`` and ``'text'``; empty where no file beside its weights says so.
+
+        Raises:
+            ValueError: The file is damaged, or of other weights.
+        """
+        path = Path(self.checkpoint).with_name(FAMILIARITY)
+        return read_familiarity(path, self.fingerprint) if path.is_file() else {}
 
     def describe(self) -> dict:
         """Name, fingerprint and training set, as results carry them; null where the config does not say."""

@@ -26,9 +26,10 @@ class ManipulationInferencer(ForgeInferencer):
     Where the config says ``caption_cleaning``, a key of ``mmvlforge.annotations.CAPTION_CLEANERS``, the model reads the
     words of a caption as the training set has such words; what that leaves out is named in ``warnings``.
 
-    A result is a dict of the form ``mmvlforge.check/1``: ``verdict``, ``fake_score`` (P(fake)), ``types`` (probability
-    of each manipulation), ``box`` (xyxy pixels of the picture as a person sees it, or None), ``words`` with
-    ``fake_score`` and ``marked``, ``unread_words``, ``warnings``, ``model``. ``threshold``, ``inconclusive_band``,
+    A result is a dict of the form ``mmvlforge.check/1``: ``verdict`` (``'real'``, ``'fake'``, or ``'inconclusive'``
+    where picture or caption are unlike what an exported model learnt from), ``fake_score`` (P(fake)), ``types``
+    (probability of each manipulation), ``box`` (xyxy pixels of the picture as a person sees it, or None), ``words``
+    with ``fake_score`` and ``marked``, ``unread_words``, ``warnings``, ``model``. ``threshold``, ``inconclusive_band``,
     ``stability`` and ``provenance`` are None until a model carries a calibration and the checks exist.
 
     Args:
@@ -96,7 +97,7 @@ class ManipulationInferencer(ForgeInferencer):
             warnings.append(f'{" and ".join(why)}: not judged are {", ".join(what)}')
         return dict(
             self.head(query, item.picture),
-            verdict=('fake' if sample.pred_fake_score > 0.5 else 'real') if whole else None,
+            verdict=self._verdict(item, sample) if whole else None,
             fake_score=sample.pred_fake_score if whole else None,
             calibrated=False,
             threshold=None,
@@ -110,6 +111,11 @@ class ManipulationInferencer(ForgeInferencer):
             warnings=[*warnings, *self.input_warnings(item)],
             model=self.trained.describe(),
         )
+
+    def _verdict(self, item: Item, sample: VLDataSample) -> str:
+        if self.unfamiliar(item):
+            return 'inconclusive'
+        return 'fake' if sample.pred_fake_score > 0.5 else 'real'
 
     @staticmethod
     def _box(sample: VLDataSample) -> list[float] | None:

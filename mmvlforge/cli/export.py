@@ -1,23 +1,38 @@
-"""``mmvlforge export``: trained models in other forms."""
+"""``mmvlforge export``: trained models as folders that need nothing beside them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mmvlforge.cli.output import CfgOptions, read_cfg_options
 
 __all__ = ['export']
 
 
 def export(
-    config: Annotated[
-        str, typer.Argument(help='config that the checkpoint was trained with: a file, or a name of ours')
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar='MODEL OUT', help='a folder or CONFIG CHECKPOINT; the folder to write'),
     ],
-    checkpoint: Annotated[Path, typer.Argument(help='checkpoint of that training')],
-    out: Annotated[Path, typer.Argument(help='file to write, *.pth; its config is written beside it as .py')],
+    retriever: Annotated[
+        bool, typer.Option('--retriever', help='of a dual encoder or ViLEM only what retrieval needs')
+    ] = False,
+    pairs: Annotated[
+        int,
+        typer.Option(min=0, help='pairs that tell what the model has seen; 0: it shall not know'),
+    ] = 4000,
+    cfg_options: CfgOptions = None,
 ) -> None:
-    """Write what retrieval needs of a dual encoder or ViLEM: two encoders, two projections (docs/weights.md)."""
-    from mmvlforge.config_files import load_config
-    from mmvlforge.export.retriever import export_retriever
+    """Write a model's folder: config, weights, tokenizer, what it has seen (docs/weights.md).
 
-    for line in export_retriever(load_config(config), checkpoint, out):
+    Asked about a picture or a caption unlike those it learnt from, a model with that knowledge says so, and gives no
+    verdict.
+    """
+    if not 2 <= len(paths) <= 3:
+        raise typer.BadParameter('give a model, which is a folder or CONFIG CHECKPOINT, and a folder to write')
+    from mmvlforge.export.model_folder import export_model
+
+    *model, out = paths
+    checkpoint = model[1] if len(model) == 2 else None
+    for line in export_model(model[0], checkpoint, out, retriever, pairs or None, read_cfg_options(cfg_options)):
         print(line)

@@ -28,7 +28,10 @@ Out = Annotated[Path | None, typer.Option(help='write the metrics, and what they
 def manipulation(
     annotations: Annotated[Path, typer.Argument(help='annotation file: a JSON array, or one record a line')],
     predictions: Annotated[Path, typer.Argument(help='JSON Lines, one line for each record, in any order')],
-    protocol: Annotated[Literal['dgm4', 'strict'], typer.Option(help='how rows without a box are scored')] = 'dgm4',
+    protocol: Annotated[
+        Literal['dgm4', 'strict'],
+        typer.Option(help='how rows without a box are scored, and what lies beyond the picture'),
+    ] = 'dgm4',
     out: Out = None,
     per_class: Annotated[bool, typer.Option('--per-class', help='add tables by type and by manipulation')] = False,
     classes: Classes = None,

@@ -41,8 +41,8 @@ class DGM4Dataset(SeededDataset):
         check_agreement: Whether a box must be there exactly for image types, and positions exactly for text types.
         on_bad_record: ``'error'`` stops at the first unusable record and says why; ``'skip'`` leaves them out and
             logs how many of which kind. Only training data may skip: an evaluation set is whole or wrong.
-        box_tolerance: Pixels that a box may reach beyond its picture: it is cut at the edge, and counted in
-            ``cut_boxes``. One that reaches farther is a bad record, or a bad picture where only its size tells.
+        box_tolerance: Pixels that a box may reach beyond its picture: the model is taught the part inside, and
+            ``cut_boxes`` counts. One that reaches farther is a bad record, or a bad picture where only its size tells.
         **kwargs: As :class:`mmengine.dataset.BaseDataset`: ``data_root``, ``data_prefix=dict(img_path=...)``,
             ``pipeline`` (a ``WordTokenizer`` in it), ``test_mode``, ``indices``, ...
 
@@ -126,8 +126,9 @@ class DGM4Dataset(SeededDataset):
         item = super().prepare_data(idx)
         sample = None if item is None else item.get('data_samples')
         if sample is not None:
-            box = getattr(sample, 'uncut_box', None)
-            self.cut_boxes.add(f'{self.ann_file}, record {sample.index}: {box} of {sample.img_path}' if box else '')
+            where = f'{self.ann_file}, record {sample.index}'
+            cut = getattr(sample, 'box_cut', False)
+            self.cut_boxes.add(f'{where}: {sample.gt_box.tolist()} of {sample.img_path}' if cut else '')
         return item
 
     def _parse(self, index: int, record: dict) -> dict:

@@ -222,8 +222,9 @@ def clip_boxes(boxes: ArrayLike, sizes: ArrayLike) -> np.ndarray:
 def _overlaps(predicted: ArrayLike, truth: ArrayLike, protocol: str, sizes: ArrayLike | None) -> np.ndarray:
     if protocol not in PROTOCOLS:
         raise ValueError(f'protocol {protocol!r} is unknown; choose one of {PROTOCOLS}')
-    cut = protocol == 'strict' and sizes is not None
-    return box_iou(clip_boxes(predicted, sizes) if cut else predicted, truth)  # type: ignore[arg-type]  # not None
+    if protocol == 'strict' and sizes is not None:
+        predicted, truth = clip_boxes(predicted, sizes), clip_boxes(truth, sizes)
+    return box_iou(predicted, truth)
 
 
 def box_scores(
@@ -231,9 +232,9 @@ def box_scores(
 ) -> np.ndarray:
     """Score of each row in [0, 1]: the overlap, or 1 for a row rightly left without a box.
 
-    ``'strict'``: a row without a true box scores 1 iff no box is predicted, and of a predicted box only the part inside
-    the picture counts. ``'dgm4'`` does as the published code does: it takes a row for empty if x1 of the truth is 0, so
-    a true box at the left edge also scores 1 for "no box", and it takes a predicted box as it is.
+    ``'strict'``: a row without a true box scores 1 iff no box is predicted, and of either box only the part inside the
+    picture counts. ``'dgm4'`` does as the published code does: it takes a row for empty if x1 of the truth is 0, so a
+    true box at the left edge also scores 1 for "no box", and it takes both boxes as they are.
 
     Args:
         predicted: xyxy, ``(N, 4)``, zeros for "no box".

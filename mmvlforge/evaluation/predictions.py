@@ -89,6 +89,21 @@ def _type_problem(scores: Any, types: Sequence[str], order_known: bool) -> str |
     return None
 
 
+def _rule_problems(box: Any, raw_box: Any, no_box: dict[str, bool]) -> Iterator[str]:
+    """Where the box, the one before any rule, and what each rule makes of it do not belong together."""
+    if not no_box:
+        if raw_box is not None:
+            yield 'raw_box: stands without no_box; write what the rules say of it, or leave it out'
+    elif box is None and not any(no_box.values()):
+        yield f'box: is null, while by {no_box!r:.120} every rule finds a box; must be what one of them leaves'
+    elif box is not None and all(no_box.values()):
+        yield f'box: is {box!r:.120}, while by {no_box!r:.120} no rule finds a box; must then be null'
+    elif box is None and raw_box is None and not all(no_box.values()):
+        yield f'raw_box: is missing, while {no_box!r:.120} finds a box and box has none'
+    if box is not None and raw_box is not None and box != raw_box:
+        yield f'raw_box: is {raw_box!r:.120}, box is {box!r:.120}; must be equal, for a rule leaves a box or drops it'
+
+
 def row_problems(
     row: dict, n_words: int, types: Sequence[str], fields: Sequence[str], order_known: bool = True
 ) -> Iterator[str]:
@@ -126,8 +141,8 @@ def row_problems(
     no_box: Any = row.get('no_box', {})
     if not (isinstance(no_box, dict) and all(type(gone) is bool for gone in no_box.values())):
         yield f'no_box: is {no_box!r:.120}, must be an object, name of the rule to true or false'
-    elif row.get('box') is None and row.get('raw_box') is None and not all(no_box.values()):
-        yield f'raw_box: is missing, while {no_box} finds a box and box has none'
+    elif 'box' in row or not no_box:  # a missing box is told above
+        yield from _rule_problems(row.get('box'), row.get('raw_box'), no_box)
 
     words: Any = row.get('word_ids', [])
     if not (_is_list(words) and all(type(word) is int for word in words)):

@@ -192,4 +192,4 @@ def joined_sample(rows: JoinedRows, index: int, image_root: str | os.PathLike | 
 
 
 def _box(box: list[float] | None) -> torch.Tensor | None:
-    return torch.tensor(box, dtype=torch.float32) if box else None
+    return torch.tensor(box, dtype=torch.float64) if box else None

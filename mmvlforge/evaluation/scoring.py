@@ -85,7 +85,7 @@ class JoinedRows(NamedTuple):
         fake_scores: P(fake), ``(N,)``.
         true_types: True where the row has the type, ``(N, T)``.
         type_scores: Log-odds, ``(N, T)``, or None.
-        true_boxes: xyxy pixels, zeros for "no box", ``(N, 4)``.
+        true_boxes: As annotated, xyxy pixels, zeros for "no box", ``(N, 4)``.
         boxes: The predicted ones, likewise, or None.
         rule_boxes: Rule for "no box" → the predicted ones under it; empty if the file does not say.
         sizes: Width and height of each stored image, inf where the file does not say, ``(N, 2)``.
@@ -219,12 +219,12 @@ def join(
     lines = lines or range(1, len(predictions) + 1)
     rows = _in_order(predictions, records, types, fields, bool(fmt.order_known), ann_file, pred_file, lines)
 
-    # As the data set reads them: what lies a little beyond the picture is cut.
-    true_boxes, problems = [], []
-    for i, (record, row) in enumerate(zip(records, rows)):
-        box = record[fmt.box_field] if fmt.box_field else []
+    true_boxes = [(record[fmt.box_field] if fmt.box_field else None) or _NO_BOX for record in records]
+    problems = []
+    for i, (box, row) in enumerate(zip(true_boxes, rows)):
         try:
-            true_boxes.append(box_inside(box, row.get('size'), fmt.box_tolerance) if box else _NO_BOX)
+            if box is not _NO_BOX:
+                box_inside(box, row.get('size'), fmt.box_tolerance)
         except ValueError as error:
             problems.append(f'{ann_file}, record {i}: {fmt.box_field}: by the size that {pred_file} gives, {error}')
     if problems:

@@ -28,17 +28,20 @@ class VLDataSample(BaseDataElement):
     Meta information (``sample.metainfo``) of an image-text pair under manipulation detection: ``index`` (row of the
     annotation file), ``img_path``, ``ori_shape`` ``(height, width)`` of the whole picture, ``img_shape``, ``flip``,
     ``orientation`` (``'stored'`` or ``'seen'``: the frame of picture and boxes), ``text``, ``word_ids`` (word index in
-    ``text.split()`` of each sub-word token, special tokens left out), ``fake_cls``, ``uncut_box`` (the box as
-    annotated, where a part beyond the image was cut off). Of a retrieval item, F pictures and K captions: ``index``,
-    ``img_paths``, ``captions``, ``image_id``, ``num_images`` (F), ``num_captions`` (K), and what the item's metric
-    needs (``tag``, ``category``, ...).
+    ``text.split()`` of each sub-word token, special tokens left out), ``fake_cls``, ``box_cut`` (whether a
+    part of the box lies beyond the picture, where the model is taught the rest). Of a retrieval item, F pictures and K
+    captions: ``index``, ``img_paths``, ``captions``, ``image_id``, ``num_images`` (F), ``num_captions`` (K), and what
+    the item's metric needs (``tag``, ``category``, ...).
     """
 
     gt_fake: int = _field('gt_fake', int, '1 if either modality is manipulated.')
     gt_image_type: int = _field('gt_image_type', int, 'Class of the image, 0 = real.')
     gt_text_type: int = _field('gt_text_type', int, 'Class of the text, 0 = real.')
     gt_box: Tensor | None = _field(
-        'gt_box', (Tensor, type(None)), 'Manipulated region, xyxy pixels of the stored image ``(4,)``, or None.'
+        'gt_box',
+        (Tensor, type(None)),
+        'Manipulated region as annotated, xyxy pixels of the stored image ``(4,)``, or None. May reach a little beyond '
+        'the image, as ``pred_box``.',
     )
     gt_tokens: Tensor = _field('gt_tokens', Tensor, '1 for each manipulated word token, int64 ``(len(word_ids),)``.')
     pred_fake_score: float = _field('pred_fake_score', float, 'P(fake).')

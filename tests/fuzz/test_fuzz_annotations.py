@@ -13,6 +13,7 @@ from campaign import campaign, told
 from mmengine.registry import init_default_scope
 from mutations import damage, dumps, encoded, mutate
 from PIL import Image
+from torchvision.ops import box_convert
 from transformers import BertTokenizerFast
 
 from mmvlforge.annotations import RecordFormat, dgm4_class_map, read_annotations, read_captions
@@ -195,9 +196,11 @@ def test_records(tokenizer, tmp_path):
             assert sample.gt_tokens.tolist() == [int(word in record['fake_text_pos']) for word in sample.word_ids]
             box = sample.gt_box
             assert (box is None) == (not record['fake_image_box'])
-            if box is not None:  # up to a pixel beyond the edge may be cut
-                expected = [min(max(v, 0), most) for v, most in zip(record['fake_image_box'], (40, 30, 40, 30))]
-                assert box.tolist() == pytest.approx(expected, rel=1e-6)
+            if box is not None:  # up to a pixel beyond the edge is cut for the model alone
+                assert box.tolist() == record['fake_image_box']
+                taught = box_convert(item['targets']['box'], 'cxcywh', 'xyxy').tolist()
+                expected = [min(max(v / most, 0), 1) for v, most in zip(box.tolist(), (40, 30, 40, 30))]
+                assert taught == pytest.approx(expected, abs=1e-6)
         return outcome
 
     campaign('records', tmp_path / 'case', 600, check)

@@ -1,5 +1,7 @@
 """The table of several configs and seeds."""
 
+import json
+
 import mini_table
 from project import run_tool
 
@@ -21,6 +23,21 @@ def test_runs_are_trained_tested_and_kept(tiny_config, tmp_path):
     second = run_tool(*command)
     assert 'done' not in second.stdout
     assert '| tiny |' in second.stdout
+
+
+def test_rows_are_kept_in_a_file_and_belong_to_their_settings(tiny_config, tmp_path):
+    rows = tmp_path / 'deep/rows.json'
+    command = ['tools/benchmark/mini_table.py', tiny_config, '--seeds', 0, '--rows', rows, '--metrics', 'AUC']
+    settings = ['--cfg-options', 'train_cfg.max_epochs=1']
+    first = run_tool(*command, '--out', tmp_path / 'a', *settings)
+    (row,) = json.loads(rows.read_text())['tiny'].values()
+    assert row['AUC'] == round(json.loads((tmp_path / 'a/tiny/seed0/metrics.json').read_text())['AUC'], 3)
+    second = run_tool(*command, '--out', tmp_path / 'b', *settings)  # another machine
+    assert 'done' in first.stdout and 'done' not in second.stdout and second.stdout.endswith(first.stdout[-30:])
+    third = run_tool(*command, '--out', tmp_path / 'b', '--cfg-options', 'train_cfg.max_epochs=2', check=False)
+    assert third.returncode == 1 and 'the row tiny, seed 0 is of other settings' in third.stderr
+    fourth = run_tool(*command[:4], '--out', tmp_path / 'a', '--cfg-options', 'train_cfg.max_epochs=2', check=False)
+    assert 'seed0/metrics.json: is of other settings' in fourth.stderr
 
 
 def test_unknown_config_is_named():

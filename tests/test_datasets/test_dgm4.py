@@ -10,9 +10,13 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from torch.utils.data import DataLoader
+from torchvision.ops import box_convert
 
 from mmvlforge.datasets import DGM4Dataset
 from mmvlforge.datasets.transforms import WordTokenizer
+from mmvlforge.evaluation import BoxMetric
+from mmvlforge.evaluation.samples import joined_sample, prediction_error, prediction_row
+from mmvlforge.evaluation.scoring import join, score
 from mmvlforge.registry import MODELS
 
 PACK = [dict(type='LoadImage'), dict(type='PackManipulationInputs')]
@@ -195,12 +199,13 @@ def test_box_a_pixel_outside_is_cut_and_counted(build, record):
     dataset = build([record(image='p.png'), *(record(fake_image_box=box, **swap) for box in boxes)], PACK)
     items, lines = log_of(lambda: [dataset[i] for i in range(4)])
     samples = [item['data_samples'] for item in items]
-    assert [sample.gt_box.tolist() for sample in samples[1:]] == [[0, 3, 20, 18], [4, 3, 40, 30], [4, 3, 20, 18]]
+    # The model is taught the part inside; what is scored is a matter of the protocol.
+    assert [sample.gt_box.tolist() for sample in samples[1:]] == boxes
     assert items[2]['targets']['box'].tolist() == pytest.approx([22 / 40, 16.5 / 30, 36 / 40, 27 / 30])
-    assert [sample.get('uncut_box') for sample in samples] == [None, *boxes[:2], None]
+    assert [sample.get('box_cut') for sample in samples] == [None, True, True, False]
     assert dataset.cut_boxes.get() == (4, 2)
     told = [line for line in lines if 'box cut at the edge of its picture' in line]
-    assert len(told) == 2 and 'ann.json, record 1: [-1, 3, 20, 18] of' in told[0]
+    assert len(told) == 2 and 'ann.json, record 1: [-1.0, 3.0, 20.0, 18.0] of' in told[0]
 
     list(DataLoader(dataset, num_workers=2, batch_size=None))
     assert dataset.cut_boxes.get() == (8, 4)
@@ -208,10 +213,39 @@ def test_box_a_pixel_outside_is_cut_and_counted(build, record):
     assert dataset.cut_boxes.get() == (0, 0)
 
 
+@pytest.mark.parametrize(('protocol', 'iou'), [('dgm4', [0, 20.5 / 21, 36 / 37]), ('strict', [0, 1, 1])])
+def test_a_cut_box_scores_the_same_in_a_test_and_from_its_file(build, record, protocol, iou):
+    """Published practice knows the annotated box alone: cut to x1 = 0, it would pass for none."""
+    boxes = [[-1, 3, 20, 18], [-0.9, 3, 20.1, 18], [4, 3, 41, 18]]
+    records = [record(fake_cls='face_swap', image='p.png', fake_image_box=box) for box in boxes]
+    dataset = build(records, PACK)
+    samples = [dataset[i]['data_samples'] for i in range(3)]
+    for sample, box in zip(samples, [None, [-0.4, 3, 20.1, 18], [4, 3, 40, 18]]):
+        sample.pred_fake_score = 1.0
+        sample.pred_box = torch.tensor(box, dtype=torch.float32) if box else None
+    fields = [{**sample.metainfo, **dict(sample.items())} for sample in samples]
+    rows = [prediction_row(sample, ()) for sample in fields]
+    metric = BoxMetric(protocol)
+    metric.process({}, fields)
+    found = metric.evaluate(3)
+    scored = score(records, rows, protocol)
+    assert found == {name: scored[name] for name in found}
+    assert found['IoUmean'] == found['IoUmean_boxed'] == pytest.approx(100 * sum(iou) / 3, rel=1e-6)
+    # A page draws and judges what the run does.
+    joined = join(records, rows)
+    for row, sample in enumerate(samples):
+        again = joined_sample(joined, row)
+        assert torch.equal(again.gt_box, sample.gt_box)
+        sample.gt_tokens = again.gt_tokens  # of other tokens
+        assert prediction_error(again) == prediction_error(sample)
+
+
 def test_how_far_outside_is_a_setting(build, record):
     boxes = [dict(fake_cls='face_swap', fake_image_box=box, image='p.png') for box in ([0, 3, 43, 18], [-2, 3, 9, 9])]
     wide = build([record(**box) for box in boxes], PACK, box_tolerance=3)
-    assert [item['data_samples'].gt_box.tolist() for item in wide] == [[0, 3, 40, 18], [0, 3, 9, 9]]
+    edges = [[0, 3 / 30, 1, 18 / 30], [0, 3 / 30, 9 / 40, 9 / 30]]
+    for item, edge in zip(wide, edges):
+        assert box_convert(item['targets']['box'], 'cxcywh', 'xyxy').tolist() == pytest.approx(edge)
     with pytest.raises(
         ValueError, match=r"ann\.json, record 0, field 'fake_image_box': \[-2, 3, 9, 9\] must not be neg"
     ):

@@ -12,6 +12,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 
 from mmvlforge.evaluation import ImageTextRecall, PairwiseCaptionMetric, TextToVideoRecall, WinogroundMetric
+from mmvlforge.evaluation.metrics import pairwise_caption_metric
 from mmvlforge.evaluation.retrieval import (
     image_text_metrics,
     pairwise_metrics,
@@ -167,6 +168,20 @@ def test_any_number_of_captions_where_it_is_asked_for():
     images = np.concatenate([s['pred_image_feats'].numpy() for s in samples])
     won = [max(t[1:] @ i) < t[0] @ i for t, i in zip(texts, images)]
     assert run(PairwiseCaptionMetric(num_captions=None), samples) == {'order': pytest.approx(100 * np.mean(won))}
+
+
+def test_samples_without_a_false_caption_are_told(monkeypatch):
+    """Of ARO's order a shuffle can give the caption back; what is right without a choice must not be silent."""
+    told = []
+    monkeypatch.setattr(pairwise_caption_metric, 'print_log', lambda message, **_: told.append(message))
+    samples = make_samples('PairwiseCaptionMetric', 8)
+    metric = PairwiseCaptionMetric(num_captions=None, exclude=['swap_obj'])
+    before = run(metric, samples)
+    assert told == []
+    for i in (3, 4, 5):  # sample 3 is of the category that does not count
+        samples[i]['pred_text_feats'] = samples[i]['pred_text_feats'][:1]
+    assert run(metric, samples) != before
+    assert told == ['2 of 6 samples have no false caption and count as won, the first is sample 4']
 
 
 @pytest.mark.parametrize('value', [torch.tensor([[1.0, float('nan')]]), torch.ones(3)])

@@ -199,6 +199,8 @@ def test_a_box_beyond_the_picture_is_cut_by_strict_alone():
     predicted, truth, sizes = [[-1, 2, 12, 12]], [[0, 2, 11, 12]], [[30, 20]]
     assert box_scores(predicted, truth, 'dgm4', sizes).tolist() == pytest.approx([11 / 13])
     assert box_scores(predicted, truth, 'strict', sizes).tolist() == pytest.approx([11 / 12])
+    assert box_scores(truth, predicted, 'dgm4', sizes).tolist() == pytest.approx([11 / 13])
+    assert box_scores(truth, predicted, 'strict', sizes).tolist() == pytest.approx([11 / 12])
     # Of unknown size, or with one picture known and one not.
     assert box_scores(predicted, truth, 'strict').tolist() == pytest.approx([11 / 13])
     assert box_scores(predicted * 2, truth * 2, 'strict', [[np.inf, np.inf], [30, 20]]).tolist() == pytest.approx(

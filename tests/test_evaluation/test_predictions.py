@@ -63,6 +63,55 @@ def test_all_that_is_wrong_with_a_row_is_told():
     ]
 
 
+BOX, OTHER = [10.1, 10, 20, 16], [10.1, 10, 20, 17]
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        (dict(box=BOX, no_box=dict(coord=True, type=True)), "box: is [10.1, 10, 20, 16], while by {'coord': True, '"),
+        (dict(box=BOX, no_box=dict(type=True), raw_box=BOX), "box: is [10.1, 10, 20, 16], while by {'type': True} no "),
+        (dict(box=None, no_box=dict(coord=False, type=False), raw_box=BOX), "box: is null, while by {'coord': False, "),
+        (dict(box=None, no_box=dict(type=False)), "box: is null, while by {'type': False} every rule finds a box; m"),
+        (dict(box=None, no_box=dict(coord=True, type=False)), "raw_box: is missing, while {'coord': True, 'type': F"),
+        (dict(box=BOX, no_box=dict(coord=False), raw_box=OTHER), 'raw_box: is [10.1, 10, 20, 17], box is [10.1, 10, '),
+        (dict(box=BOX, raw_box=BOX), 'raw_box: stands without no_box; write what the rules say of it, or leave it ou'),
+        (dict(box=None, raw_box=BOX, no_box={}), 'raw_box: stands without no_box; '),
+    ],
+)
+def test_what_rules_leave_must_follow_from_them(fields, message):
+    (problem,) = row_problems(dict(ROWS[0], **fields), 2, TYPES, ['box'])
+    assert problem.startswith(message)
+
+
+def test_a_missing_box_is_told_once():
+    row = {key: value for key, value in ROWS[0].items() if key != 'box'}
+    (problem,) = row_problems(dict(row, no_box=dict(type=False)), 2, TYPES, ['box'])
+    assert problem.startswith('box: is missing')
+    (problem,) = row_problems(dict(row, raw_box=BOX), 2, TYPES, [])
+    assert problem.startswith('raw_box: stands without no_box')
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        dict(box=BOX),
+        dict(box=None),
+        dict(box=BOX, raw_box=None),
+        dict(box=None, no_box={}),
+        # As our heads have them.
+        dict(box=BOX, no_box=dict(coord=False, type=True)),
+        dict(box=None, no_box=dict(coord=True, type=True)),
+        dict(box=None, no_box=dict(coord=True, type=False), raw_box=BOX),
+        # As somebody writes them who always gives the box before any rule.
+        dict(box=BOX, no_box=dict(coord=False, type=True), raw_box=BOX),
+        dict(box=None, no_box=dict(coord=True, type=True), raw_box=BOX),
+    ],
+)
+def test_boxes_that_follow_from_their_rules(fields):
+    assert not list(row_problems(dict(ROWS[0], **fields), 2, TYPES, ['box']))
+
+
 @pytest.mark.parametrize('token', [True, False, 1.0, 0.0, 2, None, '1'])
 def test_a_token_is_0_or_1(token):
     """Python calls True and 1.0 equal to 1; what wrote them did not write the format."""

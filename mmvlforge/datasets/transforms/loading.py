@@ -222,12 +222,12 @@ class LoadImage(BaseTransform):
     A JPEG far larger than the network's input is decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's scaled decoding),
     never below ``target_size``; boxes follow.
 
-    A box that reaches a little beyond the picture is cut at its edge: by ``box_tolerance`` pixels at most.
+    A box that reaches a little beyond the picture, by ``box_tolerance`` pixels at most, is cut at its edge in
+    ``gt_bboxes``; ``box`` stays as annotated.
 
     Required Keys: img_path, box, box_tolerance (optional, 1)
     Added Keys: img (uint8 ``(H, W, 3)`` BGR), img_shape (of ``img``), ori_shape (of the whole picture), orientation,
-    gt_bboxes (float32 ``(0 or 1, 4)``, xyxy pixels of ``img``), uncut_box (the box as annotated, if it was cut)
-    Modified Keys: box
+    gt_bboxes (float32 ``(0 or 1, 4)``, xyxy pixels of ``img``), box_cut (whether a part of the box was cut off)
 
     Args:
         target_size: Width and height in pixels that the network will see; None decodes at full size.
@@ -253,18 +253,18 @@ class LoadImage(BaseTransform):
         path = results['img_path']
         data = read_image(path)
         img, (width, height) = decode_image(data, path, self.target_size, self.orientation, self.max_pixels)
-        if results['box']:
+        inside = results['box'] or []
+        if inside:
             try:
                 inside = box_inside(results['box'], (width, height), results.get('box_tolerance', 1))
             except ValueError as error:
                 raise UnusableImageError(f'{path} does not hold its box: {error}') from error
-            if inside != results['box']:
-                results['uncut_box'], results['box'] = results['box'], inside
+            results['box_cut'] = inside != results['box']
         results['img'] = img
         results['ori_shape'] = (height, width)
         results['img_shape'] = img.shape[:2]
         results['orientation'] = self.orientation
-        boxes = np.array(results['box'] or [], np.float32).reshape(-1, 4)
+        boxes = np.array(inside, np.float32).reshape(-1, 4)
         if img.shape[:2] != (height, width):
             boxes[:, 0::2] *= img.shape[1] / width
             boxes[:, 1::2] *= img.shape[0] / height

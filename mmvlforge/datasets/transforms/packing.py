@@ -12,7 +12,7 @@ from mmvlforge.structures import IGNORE, VLDataSample
 
 __all__ = ['PackCaptionInputs', 'PackManipulationInputs']
 
-META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'orientation', 'flip', 'text', 'fake_cls', 'uncut_box')
+META_KEYS = ('index', 'img_path', 'ori_shape', 'img_shape', 'orientation', 'flip', 'text', 'fake_cls', 'box_cut')
 
 
 @TRANSFORMS.register_module()
@@ -23,7 +23,7 @@ class PackManipulationInputs(BaseTransform):
     and so do all tokens of a set without word positions (``fake_words`` None).
 
     Required Keys: input_ids, word_ids, index, text, fake_cls, image_type, text_type, box, fake_words;
-    img, img_shape, ori_shape, orientation, gt_bboxes, flip (optional), uncut_box (optional) where there is a picture
+    img, img_shape, ori_shape, orientation, gt_bboxes, flip (optional), box_cut (optional) where there is a picture
     Returned Keys: inputs (image uint8 ``(3, H, W)`` BGR, input_ids, word_mask), targets (fields of
     ``ManipulationTargets``), data_samples
     """
@@ -53,7 +53,7 @@ class PackManipulationInputs(BaseTransform):
         sample.gt_image_type = results['image_type']
         sample.gt_text_type = results['text_type']
         if results['box'] is not None:
-            sample.gt_box = torch.tensor(results['box'], dtype=torch.float32) if results['box'] else None
+            sample.gt_box = torch.tensor(results['box'], dtype=torch.float64) if results['box'] else None
         if known:
             sample.gt_tokens = tokens[inputs['word_mask']]
         targets = dict(

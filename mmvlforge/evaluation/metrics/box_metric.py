@@ -24,7 +24,7 @@ class BoxMetric(BaseMetric):
 
     Args:
         protocol: ``'dgm4'`` equals published practice with its quirk, ``'strict'`` leaves the quirk out and cuts
-            predicted boxes at the picture (``ori_shape``). Defaults to ``'dgm4'``.
+            both boxes at the picture (``ori_shape``). Defaults to ``'dgm4'``.
         **kwargs: As :class:`mmengine.evaluator.BaseMetric`.
     """
 

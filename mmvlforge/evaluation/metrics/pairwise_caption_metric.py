@@ -17,8 +17,8 @@ __all__ = ['PairwiseCaptionMetric']
 class PairwiseCaptionMetric(BaseFeatureMetric):
     """Share of samples whose true caption scores higher than each false one, by ``category``, and means over those.
 
-    A sample is one image and its captions, the true one first. The maths is
-    :func:`mmvlforge.evaluation.retrieval.pairwise_metrics`.
+    A sample is one image and its captions, the true one first; alone, it counts as won, and the log says how many do.
+    The maths is :func:`mmvlforge.evaluation.retrieval.pairwise_metrics`.
 
     Args:
         means: ``'prefix'`` for SugarCrepe's ``replace``, ``swap`` and ``add``, ``'macro'`` for ARO's mean over
@@ -68,5 +68,9 @@ class PairwiseCaptionMetric(BaseFeatureMetric):
                 f'PairwiseCaptionMetric: none of the {len(categories)} samples is left: every category is in exclude '
                 f'or has fewer than min_samples={self.min_samples} samples'
             )
+        alone = [indices[row] for row in kept if len(captions[row]) == 1]
+        if alone:
+            what = f'{len(alone)} of {len(kept)} samples have no false caption and count as won'
+            print_log(f'{what}, the first is sample {alone[0]}', logger='current', level=logging.WARNING)
         left = [categories[row] for row in kept]
         return pairwise_metrics(pictures[kept], [captions[row] for row in kept], left, self.means)

@@ -1,0 +1,133 @@
+"""A trained model as a folder that needs nothing beside it.
+
+    mmvlforge export MODEL OUT
+
+It holds the config (one file, nothing inherited), the weights (safetensors), the tokenizer and other folders that the
+model reads, ``familiarity.safetensors`` (what the model has seen, so that it gives no firm answer to what it has not)
+and ``manifest.json`` (what all was made from). Whatever takes a model takes the folder, from anywhere.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mmengine.config import Config
+from safetensors.torch import save_file
+
+from mmvlforge.annotations.json_files import write_json
+from mmvlforge.apis.familiarity import FAMILIARITY, learn_familiarity, write_familiarity
+from mmvlforge.apis.loading import find_model, load_trained
+from mmvlforge.apis.manipulation import ManipulationInferencer
+from mmvlforge.apis.retrieval import RetrievalInferencer
+from mmvlforge.config_files import load_config
+from mmvlforge.export.retriever import as_retriever
+from mmvlforge.manifest import MANIFEST, described_config, new_manifest, weights_fingerprint
+from mmvlforge.registry import MODELS
+
+__all__ = ['export_model']
+
+_HERE = '{{ fileDirname }}'  # MMEngine puts the config's folder in its place
+_HF_FILES = ('tokenizer.json', 'vocab.txt', 'vocab.json', 'config.json')
+
+
+def export_model(
+    model: str | Path,
+    checkpoint: str | Path | None,
+    out: str | Path,
+    retriever: bool = False,
+    pairs: int | None = 4000,
+    cfg_options: dict | None = None,
+) -> list[str]:
+    """Write a model's folder.
+
+    Args:
+        model: As in :func:`mmvlforge.apis.loading.find_model`.
+        checkpoint: Likewise.
+        out: The folder; it must not hold anything yet.
+        retriever: Write of a dual encoder or ViLEM only what retrieval needs, see :mod:`mmvlforge.export.retriever`.
+        pairs: So many training pairs, at the most, and as many validation pairs tell what the model has seen. None
+            leaves that out: the model then answers whatever it is asked as firmly as what it knows.
+        cfg_options: Settings over the config.
+
+    Returns:
+        What was done, as lines for people.
+
+    Raises:
+        ValueError: The folder is in use, the checkpoint does not fit the model, or the data do not do.
+        FileNotFoundError: The data are missing.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f'{out}: exists; give a folder that holds nothing yet')
+    config, weights = find_model(model, checkpoint)
+    cfg = load_config(config, cfg_options)
+    kind = cfg.get('model', {}).get('type', '')
+    retrieves = hasattr(MODELS.get(kind), 'encode_images')
+    if retriever and not retrieves:
+        raise ValueError(f'{config}: a model of type {kind!r} is no dual encoder, of which a part would retrieve')
+    familiarity = {}
+    if pairs is not None:
+        asks = RetrievalInferencer if retrieves else ManipulationInferencer
+        familiarity = learn_familiarity(asks(config, weights, cfg_options=cfg_options), pairs)
+    state = whole = load_trained(config, weights, cfg_options).model.state_dict()
+    described = described_config(cfg, cfg_options)
+    if retriever:
+        cfg, state = as_retriever(cfg, whole)
+    cfg.load_from, cfg.resume = None, False
+    cfg.pop('work_dir', None)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix='.export_', dir=out.parent) as unfinished:
+        folder = Path(unfinished, 'model')
+        folder.mkdir()
+        cfg = Config(_own_folders(_without_starts(cfg.to_dict()), folder), filename=cfg.filename)
+        cfg.dump(folder / f'{Path(config).stem}.py')
+        # Each a tensor of its own: the format has no views.
+        own = {name: tensor.cpu().clone().contiguous() for name, tensor in state.items()}
+        save_file(own, folder / 'model.safetensors')
+        fingerprint = weights_fingerprint(own)
+        if familiarity:
+            write_familiarity(familiarity, fingerprint, folder / FAMILIARITY)
+        load_trained(folder)
+        source = dict(file=weights, fingerprint=fingerprint)
+        write_json(folder / f'{MANIFEST}.json', new_manifest('export', config=described, weights=source, pairs=pairs))
+        folder.replace(out)
+    millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
+    return ['{:.1f} M of {:.1f} M values'.format(*millions), f'written: {out}']
+
+
+def _without_starts(value: Any) -> Any:
+    """Settings without those of how a training begins, whose files are no longer needed."""
+    if isinstance(value, dict):
+        return {key: _without_starts(inner) for key, inner in value.items() if key != 'init_cfg'}
+    return [_without_starts(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _own_folders(settings: dict, out: Path) -> dict:
+    """Settings that name, in place of tokenizers' and language models' folders, copies in the model's own."""
+    copies: dict[str, str] = {}
+    for path in _strings(settings):
+        if path not in copies and any(Path(path, name).is_file() for name in _HF_FILES):
+            name = Path(path).name
+            while (out / name).exists():
+                name += '_'
+            shutil.copytree(path, out / name)
+            copies[path] = f'{_HERE}/{name}'
+    return _replaced(settings, copies)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+def _replaced(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(inner, names) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replaced(inner, names) for inner in value)
+    return names.get(value, value) if isinstance(value, str) else value
