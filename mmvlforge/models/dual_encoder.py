@@ -38,6 +38,9 @@ class DualEncoder(BaseModel):
         momentum_features: Retrieve with the momentum encoders.
         data_preprocessor: Defaults to ``VLDataPreprocessor`` as it stands.
         init_cfg: How to start, applied after the encoders' own; the momentum encoders then equal the encoders.
+
+    Raises:
+        ValueError: ``momentum_features`` of a model that has no momentum encoders.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class DualEncoder(BaseModel):
         self.contrastive_head = MODELS.build(contrastive_head) if contrastive_head else None
         has_keys = self.contrastive_head is not None and self.contrastive_head.needs_keys
         names = ('image_encoder', 'text_encoder', 'image_proj', 'text_proj') if has_keys else ()
+        if momentum_features and not names:
+            raise ValueError('momentum_features=True needs a contrastive_head with momentum encoders')
         self.momentum = MomentumCopy(self, names, momentum)
         self.momentum_features = momentum_features
 

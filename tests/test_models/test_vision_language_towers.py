@@ -6,7 +6,7 @@ import edits  # noqa: F401  registers EveryOtherWord
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import ConfigDict
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from transformers import (
     AutoConfig,
@@ -21,7 +21,7 @@ from transformers import (
 
 from mmvlforge.cli import main
 from mmvlforge.config_files import load_config
-from mmvlforge.export.retriever import retriever_config, retriever_weights
+from mmvlforge.export.retriever import as_retriever
 from mmvlforge.models.encoders import HFImageEncoder, HFTextEncoder, PreNormTextEncoder
 from mmvlforge.models.weights import hub, open_clip_names, read_state_dict, unstack_open_clip
 from mmvlforge.registry import MODELS
@@ -295,6 +295,11 @@ def test_vilem_teaches_every_parameter(request, family):
     assert [name for name in idle if not name.endswith(('key.bias', 'k_proj.bias'))] == []
 
 
+def test_a_loss_without_momentum_has_no_momentum_features():
+    with pytest.raises(ValueError, match='momentum_features=True needs a contrastive_head with momentum encoders'):
+        MODELS.build(settings('siglip2', 'ft', init_cfg=None, momentum_features=True))
+
+
 def text_tower(**more):
     size = dict(vocab_size=50, embed_dims=16, num_layers=4, num_heads=4, ffn_dims=32, max_length=9, eos_id=49)
     return randomise(PreNormTextEncoder(**size, num_cross_layers=2, memory_dims=24, shift_dims=24, **more))
@@ -476,9 +481,9 @@ def test_exported_it_retrieves_as_before():
     torch.manual_seed(0)
     model = settings('clip', 'ft', init_cfg=None)
     whole = MODELS.build(model).eval()
-    config = retriever_config(ConfigDict(model))
-    alone = MODELS.build(config).eval()
-    alone.load_state_dict(retriever_weights(whole.state_dict(), '', alone.state_dict(), 'here'))
+    config, weights = as_retriever(Config(dict(model=model)), whole.state_dict())
+    alone = MODELS.build(config.model).eval()
+    alone.load_state_dict(weights)
     inputs = batch(32, 50, 49)
     with torch.no_grad():
         assert torch.equal(alone(inputs).image, whole(inputs).image)

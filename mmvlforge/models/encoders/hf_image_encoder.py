@@ -86,8 +86,8 @@ class HFImageEncoder(BaseModule):
         if any(tokens.ndim != 3 or tokens.shape[1] < patches for tokens in states):
             shapes = ', '.join(str(tuple(tokens.shape)) for tokens in states)
             raise ValueError(
-                f'{self.model.config.model_type}: its hidden states are {shapes}; a vision transformer is needed, whose '
-                f'blocks all have (pictures, tokens, channels) with the {patches} patches'
+                f'{self.model.config.model_type}: its hidden states are {shapes}; a vision transformer is needed, '
+                f'whose blocks all have (pictures, tokens, channels) with the {patches} patches'
             )
         levels = tuple(tokens[:, -patches:] for tokens in states)  # after [CLS] and registers
         return ImageFeatures(self._global(outputs, patches), levels)

@@ -7,7 +7,7 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 
 
 def hf_model(config: dict, pooler: bool, with_cp: bool) -> Any:
-    """A tower with transformers' random weights, attention through SDPA. Nothing is fetched, no foreign code is run.
+    """A tower with transformers' random weights, attention through SDPA where it has that. Nothing is fetched.
 
     Args:
         config: Fields of the tower's Hugging Face config, ``model_type`` among them.
@@ -23,7 +23,7 @@ def hf_model(config: dict, pooler: bool, with_cp: bool) -> Any:
     kind: Any = MODEL_MAPPING[type(hf_config)]
     optional = 'add_pooling_layer' in inspect.signature(kind).parameters
     kwargs = dict(add_pooling_layer=pooler) if optional else {}
-    model = AutoModel.from_config(hf_config, attn_implementation='sdpa', trust_remote_code=False, **kwargs)
+    model = AutoModel.from_config(hf_config, trust_remote_code=False, **kwargs)
     if with_cp:
         model.gradient_checkpointing_enable(dict(use_reentrant=False))
     return model
