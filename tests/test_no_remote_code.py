@@ -10,10 +10,10 @@ from project import ROOT
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
 from mmvlforge.datasets.transforms import CaptionTokenizer, WordTokenizer
-from mmvlforge.models.encoders import HFTextEncoder
+from mmvlforge.models.encoders import HFImageEncoder, HFTextEncoder
 from mmvlforge.models.masked_language_model import MaskedLanguageModel
 from mmvlforge.models.text_corruptor import TextCorruptor
-from mmvlforge.models.weights import HFPretrained
+from mmvlforge.models.weights import HFPretrained, HubPretrained
 
 SIZES = dict(vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
 
@@ -47,6 +47,11 @@ def text_encoder(folder):
     HFPretrained(str(folder))(encoder)
 
 
+def hub_model(folder):
+    encoder = HFImageEncoder(dict(model_type='vit', **{k: v for k, v in SIZES.items() if k != 'vocab_size'}))
+    HubPretrained(str(folder))(encoder)
+
+
 def language_model(folder):
     model = MaskedLanguageModel(SIZES, dict(type='TextCorruptor', name=str(folder), mode='masked'))
     model.init_weights()
@@ -60,9 +65,10 @@ def language_model(folder):
         lambda folder: CaptionTokenizer(str(folder)).transform(dict(captions=['a b'])),
         lambda folder: TextCorruptor(str(folder), mode='lm').init_weights(),
         text_encoder,
+        hub_model,
         language_model,
     ],
-    ids=['words', 'captions', 'corruptor', 'encoder', 'export'],
+    ids=['words', 'captions', 'corruptor', 'encoder', 'hub', 'export'],
 )
 def test_a_planted_auto_map_is_never_followed(folder, load, capsys):
     try:

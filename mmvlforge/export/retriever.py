@@ -10,8 +10,8 @@ from mmvlforge.models.weights.checkpoint_files import meta_state_dict
 __all__ = ['as_retriever']
 
 _ENCODERS = ('image_encoder', 'text_encoder')
-_FIELDS = (*_ENCODERS, 'image_dims', 'text_dims', 'embed_dims', 'data_preprocessor')
-_TRAINING = ('num_cross_layers', 'memory_dims', 'init_cfg')  # of an encoder
+_FIELDS = (*_ENCODERS, 'image_dims', 'text_dims', 'embed_dims', 'proj_bias', 'data_preprocessor')
+_TRAINING = ('num_cross_layers', 'memory_dims', 'shift_dims', 'init_cfg')  # of an encoder
 
 
 def _retriever_config(model: dict) -> ConfigDict:

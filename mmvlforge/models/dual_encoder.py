@@ -18,23 +18,29 @@ from mmvlforge.structures import CaptionTargets, ImageFeatures, RetrievalFeature
 class DualEncoder(BaseModel):
     """Contrastive learning with momentum encoders and queues: the baseline, and the base of ViLEM.
 
-    [CLS] features h^v, h^t, linear maps to z^v, z^t, both scaled to length 1. In training the momentum encoders follow
-    before they encode the batch, once for each step of the optimiser: with accumulated gradients only the first batch
-    of a step moves them, since the weights have not moved for the others.
+    Global features h^v, h^t ([CLS], where the encoder says nothing else), linear maps to z^v, z^t, both scaled to
+    length 1. In training the momentum encoders follow before they encode the batch, once for each step of the
+    optimiser: with accumulated gradients only the first batch of a step moves them, since the weights have not moved
+    for the others. A contrastive head that needs no momentum keys (SigmoidContrastiveHead) has no momentum encoders.
 
     B pairs, D channels of the shared space.
 
     Args:
         image_encoder: f^v; reads VLInputs, returns ImageFeatures.
-        text_encoder: f^t; reads VLInputs, returns ``(B, L, C_t)``.
+        text_encoder: f^t; reads VLInputs, returns ``(B, L, C_t)``. ``pool(tokens, inputs)``, if it has that, makes h^t
+            ``(B, C_t)`` of it; else the first token is h^t.
         contrastive_head: L_align; owns the queues. None for a model that only retrieves: it has no momentum encoders.
-        image_dims: C_v.
-        text_dims: C_t.
+        image_dims: C_v; None: h^v, of D channels, is taken as it is (SigLIP).
+        text_dims: C_t; None as for the pictures.
         embed_dims: D; the paper does not say, 256 as in ALBEF.
+        proj_bias: Whether the linear maps have a bias; CLIP's do not.
         momentum: m of Eq. 1-2.
         momentum_features: Retrieve with the momentum encoders.
         data_preprocessor: Defaults to ``VLDataPreprocessor`` as it stands.
         init_cfg: How to start, applied after the encoders' own; the momentum encoders then equal the encoders.
+
+    Raises:
+        ValueError: ``momentum_features`` of a model that has no momentum encoders.
     """
 
     def __init__(
@@ -42,9 +48,10 @@ class DualEncoder(BaseModel):
         image_encoder: dict,
         text_encoder: dict,
         contrastive_head: dict | None = None,
-        image_dims: int = 768,
-        text_dims: int = 768,
+        image_dims: int | None = 768,
+        text_dims: int | None = 768,
         embed_dims: int = 256,
+        proj_bias: bool = True,
         momentum: float = 0.995,
         momentum_features: bool = False,
         data_preprocessor: dict | None = None,
@@ -55,10 +62,16 @@ class DualEncoder(BaseModel):
         self.start_cfg = init_cfg
         self.image_encoder = MODELS.build(image_encoder)
         self.text_encoder = MODELS.build(text_encoder)
-        self.image_proj = init_linear(nn.Linear(image_dims, embed_dims))
-        self.text_proj = init_linear(nn.Linear(text_dims, embed_dims))
+        self.embed_dims = embed_dims
+        self.image_proj, self.text_proj = (
+            init_linear(nn.Linear(dims, embed_dims, proj_bias)) if dims else nn.Identity()
+            for dims in (image_dims, text_dims)
+        )
         self.contrastive_head = MODELS.build(contrastive_head) if contrastive_head else None
-        names = ('image_encoder', 'text_encoder', 'image_proj', 'text_proj') if contrastive_head else ()
+        has_keys = self.contrastive_head is not None and self.contrastive_head.needs_keys
+        names = ('image_encoder', 'text_encoder', 'image_proj', 'text_proj') if has_keys else ()
+        if momentum_features and not names:
+            raise ValueError('momentum_features=True needs a contrastive_head with momentum encoders')
         self.momentum = MomentumCopy(self, names, momentum)
         self.momentum_features = momentum_features
 
@@ -87,8 +100,8 @@ class DualEncoder(BaseModel):
         """z^t of the captions ``(captions, D)``; arguments as in :meth:`extract_feat`."""
         net: Any = self.momentum if momentum else self  # with children of the same names
         if not len(inputs.input_ids):  # pictures alone
-            return net.text_proj.weight.new_zeros(0, net.text_proj.out_features, dtype=torch.float32)
-        return project_text(net, net.text_encoder(inputs))
+            return torch.zeros(0, self.embed_dims, device=inputs.input_ids.device)
+        return project_text(net, net.text_encoder(inputs), inputs)
 
     def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:
         """L_align of one batch."""
@@ -108,13 +121,15 @@ class DualEncoder(BaseModel):
         """
         if self.contrastive_head is None:
             raise ValueError('a model without contrastive_head only retrieves: it cannot be trained')
-        features = RetrievalFeatures(project_image(self, image), project_text(self, self.text_encoder(inputs)))
-        return self.contrastive_head.loss(features, self.momentum_keys(inputs), targets.image_ids, **hard)
+        text = project_text(self, self.text_encoder(inputs), inputs)
+        features = RetrievalFeatures(project_image(self, image), text)
+        keys = (self.momentum_keys(inputs),) if self.contrastive_head.needs_keys else ()
+        return self.contrastive_head.loss(features, *keys, targets.image_ids, **hard)
 
     @torch.no_grad()
     def momentum_keys(self, inputs: VLInputs) -> RetrievalFeatures:
         """Move the momentum encoders (Eq. 1-2), then encode with them."""
-        if self.image_proj.weight.grad is None:  # else gradients accumulate
+        if all(parameter.grad is None for parameter in self.parameters()):  # else gradients accumulate
             self.momentum.follow(self)
         return self.extract_feat(inputs, momentum=True)
 
@@ -161,6 +176,8 @@ def project_image(net: Any, image: ImageFeatures) -> Tensor:
     return F.normalize(net.image_proj(image.cls).float(), dim=-1)
 
 
-def project_text(net: Any, tokens: Tensor) -> Tensor:
-    """z^t of tokens ``(B, L, C_t)`` by the map of ``net``, in float32 ``(B, D)``."""
-    return F.normalize(net.text_proj(tokens[:, 0]).float(), dim=-1)
+def project_text(net: Any, tokens: Tensor, inputs: VLInputs) -> Tensor:
+    """z^t by the map of ``net``, of the tokens ``(B, L, C_t)`` made of ``inputs``, in float32 ``(B, D)``."""
+    pool = getattr(net.text_encoder, 'pool', None)
+    text = tokens[:, 0] if pool is None else pool(tokens, inputs)
+    return F.normalize(net.text_proj(text).float(), dim=-1)

@@ -23,11 +23,11 @@ class EditedTextContrast(DualEncoder):
     def loss(self, inputs: VLInputs, targets: CaptionTargets) -> dict[str, Tensor]:
         """L_align of one batch. A caption without an edit is no negative."""
         edited = self.corruptor(inputs)
-        tokens = self.text_encoder(inputs._replace(input_ids=edited.input_ids))
+        edits = inputs._replace(input_ids=edited.input_ids)
         return self.align(
             self.image_encoder(inputs),
             inputs,
             targets,
-            hard_texts=project_text(self, tokens),
+            hard_texts=project_text(self, self.text_encoder(edits), edits),
             hard_mask=(edited.detection == 0).any(dim=1),
         )

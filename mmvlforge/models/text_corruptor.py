@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mmvlforge.models.weights.reading import require_finite
 from mmvlforge.registry import MODELS
@@ -19,15 +19,23 @@ class _Knowledge(NamedTuple):
         model: The masked language model; None in modes that need none.
         editable: True for tokens that may be replaced, bool ``(V,)``.
         writable: True for tokens that may be written in their place, bool ``(V,)``.
-        continues: True for tokens that go on a word begun before ('##ing'), bool ``(V,)``.
+        continues: True for tokens that go on a word begun before ('##ing'), bool ``(V,)``; if ``goes_on``, for tokens
+            whose word goes on after them (CLIP's 'skate' without '</w>').
+        goes_on: Which of the two.
         mask_id: Id of [MASK].
+        to_lm: For captions of another tokenizer: the language model's token for each of theirs, int64 ``(V,)``. Then V
+            is their vocabulary, but for ``writable``.
+        from_lm: The reverse, int64, for tokens that are writable.
     """
 
     model: PreTrainedModel | None
     editable: Tensor
     writable: Tensor
     continues: Tensor
+    goes_on: bool
     mask_id: int
+    to_lm: Tensor | None = None
+    from_lm: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -48,9 +56,14 @@ class TextCorruptor(nn.Module):
     ``train()`` does not reach it. It is loaded by ``init_weights`` or at first use, so that a config can be built
     without it.
 
+    No masked language model speaks the vocabulary of CLIP or SigLIP. BERT then reads their captions through a table:
+    each token becomes the BERT token of the same letters, or [UNK], and only words that are one token on both sides are
+    replaced and written. SigLIP's first word, which looks to its tokenizer like the end of another, is left alone.
+
     Args:
         name: Folder, or name on the Hugging Face hub, of the masked language model and its tokenizer. It must be the
-            tokenizer that made the inputs. Modes other than ``'lm'`` read the tokenizer only.
+            tokenizer that made the inputs, unless ``tokenizer`` names that. Modes other than ``'lm'`` read the
+            tokenizer only.
         mode: ``'lm'``; ``'random'`` draws uniformly from the vocabulary (Table 7 F); ``'masked'`` writes [MASK], for
             masked language modelling (Table 7 B).
         rate: Probability that a token is chosen. Defaults to the paper's 0.15.
@@ -64,6 +77,8 @@ class TextCorruptor(nn.Module):
         stop_words: Further tokens that are neither replaced nor written.
         subwords: Treat the pieces of a split word as any token, both to replace and to write. Mode ``'masked'``, which
             writes no words, always does.
+        tokenizer: Folder, or name on the hub, of the tokenizer that made the inputs, if it is not the language model's
+            own. For mode ``'lm'``, without ``subwords``.
 
     Raises:
         ValueError: Unknown ``mode``, a number out of range, or (on loading) a folder that is missing or holds no
@@ -81,6 +96,7 @@ class TextCorruptor(nn.Module):
         chunk_size: int | None = None,
         stop_words: Sequence[str] = (),
         subwords: bool = False,
+        tokenizer: str | None = None,
     ) -> None:
         super().__init__()
         if mode not in ('lm', 'random', 'masked'):
@@ -91,7 +107,10 @@ class TextCorruptor(nn.Module):
             raise ValueError(
                 f'max_edits, top_k and chunk_size must be at least 1, got {max_edits}, {top_k} and {chunk_size}'
             )
+        if tokenizer and (mode != 'lm' or subwords):
+            raise ValueError(f"tokenizer is for mode 'lm' without subwords, got {mode!r} and subwords={subwords}")
         self.name = name
+        self.tokenizer = tokenizer
         self.mode = mode
         self.rate = rate
         self.max_edits = max_edits
@@ -120,7 +139,9 @@ class TextCorruptor(nn.Module):
         if self.subwords or self.mode == 'masked':
             return allowed
         piece = inputs.word_mask & knowledge.continues[ids]
-        return allowed & ~piece & ~nn.functional.pad(piece[:, 1:], (0, 1))
+        # The other piece of the same word is the one after, or the one before.
+        other = nn.functional.pad(piece, (1, -1)) if knowledge.goes_on else nn.functional.pad(piece, (-1, 1))
+        return allowed & ~piece & ~other
 
     @torch.no_grad()
     def choose(self, inputs: VLInputs) -> Tensor:
@@ -158,7 +179,8 @@ class TextCorruptor(nn.Module):
         self, inputs: VLInputs, chosen: Tensor, model: PreTrainedModel, knowledge: _Knowledge
     ) -> Tensor:
         """Replace the chosen tokens by draws from the language model's predictions, ``(B, L)``."""
-        ids = inputs.input_ids
+        edited = inputs.input_ids.clone()
+        ids = edited if knowledge.to_lm is None else knowledge.to_lm[edited]
         rows, columns = chosen.nonzero(as_tuple=True)  # (E,) each: the edits
         noise = torch.empty(len(rows), min(self.top_k, len(knowledge.writable)), device=ids.device).exponential_()
         # Short captions first: a chunk is as wide as its longest. Edits of one caption stay together.
@@ -175,7 +197,7 @@ class TextCorruptor(nn.Module):
         attention_mask = inputs.attention_mask[captions]
         originals = ids[rows, columns]
 
-        edited, widths = ids.clone(), lengths[captions].tolist()
+        widths = lengths[captions].tolist()
         chunk_size = self.chunk_size or (32 if ids.device.type == 'cpu' else 512)
         for start in range(0, len(captions), chunk_size):
             part = slice(start, start + chunk_size)
@@ -195,7 +217,8 @@ class TextCorruptor(nn.Module):
             best = logits.topk(noise.shape[1])
             # The largest of p / Exp(1) is a draw from p, as in torch.multinomial.
             drawn = (best.values.softmax(1) / noise[edits]).argmax(1, keepdim=True)
-            edited[rows[edits], columns[edits]] = best.indices.gather(1, drawn)[:, 0]
+            tokens = best.indices.gather(1, drawn)[:, 0]
+            edited[rows[edits], columns[edits]] = tokens if knowledge.from_lm is None else knowledge.from_lm[tokens]
         return edited
 
     @staticmethod
@@ -229,11 +252,8 @@ class TextCorruptor(nn.Module):
         if self._loaded is None:
             self._loaded = self._load()
         if self._loaded.editable.device != device:
-            model, editable, writable, continues, mask_id = self._loaded
-            if model is not None:
-                model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator hides self
-            editable, writable, continues = (table.to(device) for table in (editable, writable, continues))
-            self._loaded = _Knowledge(model, editable, writable, continues, mask_id)
+            moved = {name: part.to(device) for name, part in self._loaded._asdict().items() if hasattr(part, 'to')}
+            self._loaded = self._loaded._replace(**moved)
         return self._loaded
 
     def _load(self) -> _Knowledge:
@@ -254,9 +274,34 @@ class TextCorruptor(nn.Module):
                 'weights with the prediction head, and the tokenizer, or a name on a reachable hub. That of the mini '
                 'set is written by python tools/train.py configs/vilem/mini_lm.py.'
             ) from error
+        if self.mode == 'masked' and tokenizer.mask_token_id is None:
+            raise ValueError(f"{self.name!r}: has no mask token, which mode 'masked' writes")
+        words, editable, continues, goes_on = self._vocabulary(tokenizer)
+        writable = editable if self.subwords else editable & ~continues
+        if model is not None:
+            if model.config.vocab_size < len(words):
+                raise ValueError(
+                    f'{self.name!r}: the tokenizer has {len(words)} tokens, the model {model.config.vocab_size}'
+                )
+            model = model.eval().requires_grad_(False)
+            # A model may have rows beyond the tokenizer's, for alignment.
+            surplus = (0, model.config.vocab_size - len(words))
+            editable, writable, continues = (
+                nn.functional.pad(table, surplus) for table in (editable, writable, continues)
+            )
+        known = _Knowledge(model, editable, writable, continues, goes_on, tokenizer.mask_token_id)
+        if self.tokenizer is not None:
+            known = self._translate(known, tokenizer, words)
+        if known.writable.sum() < 2:
+            raise ValueError(f'{self.name!r}: only {int(known.writable.sum())} of {len(words)} tokens may be written')
+        return known
+
+    def _vocabulary(self, tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], Tensor, Tensor, bool]:
+        """Of each token its letters, whether it may be replaced, whether it is a piece of a word, and ``goes_on``."""
         tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         special = set(tokenizer.all_special_ids)
-        words = [token.lstrip('Ġ▁').removeprefix('##') for token in tokens]  # without the marks of each family
+        # Without the marks of each family.
+        words = [token.lstrip('Ġ▁').removeprefix('##').removesuffix('</w>') for token in tokens]
         editable = torch.tensor(
             [
                 number not in special
@@ -266,22 +311,49 @@ class TextCorruptor(nn.Module):
                 for number, (token, word) in enumerate(zip(tokens, words))
             ]
         )
-        # WordPiece marks what goes on with a word, the other families what begins one. Either vocabulary may hold a few
-        # tokens that look like the other's.
-        pieces, starts = (torch.tensor([t.startswith(mark) for t in tokens]) for mark in ('##', ('Ġ', '▁')))
-        continues = pieces if pieces.sum() >= starts.sum() else editable & ~starts
-        writable = editable if self.subwords else editable & ~continues
-        if writable.sum() < 2:
-            raise ValueError(f'{self.name!r}: only {int(writable.sum())} of {len(tokens)} tokens may be written')
-        if model is not None:
-            if model.config.vocab_size < len(tokens):
-                raise ValueError(
-                    f'{self.name!r}: the tokenizer has {len(tokens)} tokens, the model {model.config.vocab_size}'
-                )
-            model = model.eval().requires_grad_(False)
-            # A model may have rows beyond the tokenizer's, for alignment.
-            surplus = (0, model.config.vocab_size - len(tokens))
-            editable, writable, continues = (
-                nn.functional.pad(table, surplus) for table in (editable, writable, continues)
+        # WordPiece marks what goes on with a word, CLIP what ends one, the others what begins one. Any vocabulary may
+        # hold a few tokens that look like another's.
+        pieces, starts, ends = (
+            torch.tensor([mark(token) for token in tokens])
+            for mark in (
+                lambda token: token.startswith('##'),
+                lambda token: token.startswith(('Ġ', '▁')),
+                lambda token: token.endswith('</w>'),
             )
-        return _Knowledge(model, editable, writable, continues, tokenizer.mask_token_id)
+        )
+        most = max(pieces.sum(), starts.sum(), ends.sum())
+        if ends.sum() == most and most:
+            return words, editable, editable & ~ends, True
+        return words, editable, pieces if pieces.sum() == most else editable & ~starts, False
+
+    def _translate(self, known: _Knowledge, tokenizer: PreTrainedTokenizerBase, words: list[str]) -> _Knowledge:
+        """Let the language model read and write the captions of another tokenizer."""
+        assert self.tokenizer is not None
+        try:
+            theirs = AutoTokenizer.from_pretrained(self.tokenizer, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            reason = str(error).partition('\n')[0]
+            raise ValueError(
+                f'tokenizer {self.tokenizer!r} of the captions cannot be loaded: {reason}. Give its folder, or a '
+                'name on a reachable hub.'
+            ) from error
+        their_words, editable, continues, goes_on = self._vocabulary(theirs)
+        whole = editable & ~continues
+        own = {words[number]: number for number in known.writable.nonzero()[:, 0].tolist()}
+        unknown = tokenizer.unk_token_id
+        to_lm = torch.tensor([own.get(word, unknown) for word in their_words])
+        from_lm = torch.zeros(len(known.writable), dtype=torch.int64)
+        numbers = (whole & (to_lm != unknown)).nonzero()[:, 0]
+        from_lm[to_lm[numbers]] = numbers
+        writable = torch.zeros_like(known.writable)
+        writable[to_lm[numbers]] = True
+        for theirs_id, lm_id in (
+            (theirs.bos_token_id, tokenizer.cls_token_id),
+            (theirs.eos_token_id, tokenizer.sep_token_id),
+        ):
+            if theirs_id is not None and lm_id is not None:
+                to_lm[theirs_id] = lm_id
+        editable = editable & (to_lm != unknown)
+        return known._replace(
+            editable=editable, writable=writable, continues=continues, goes_on=goes_on, to_lm=to_lm, from_lm=from_lm
+        )

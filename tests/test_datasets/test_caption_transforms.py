@@ -1,5 +1,6 @@
 """Loading groups, crops and frames; mirrors that mind captions; tokens; packing."""
 
+import json
 import random
 
 import cv2
@@ -8,7 +9,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image, ImageEnhance, ImageOps
 from project import ROOT
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, models, normalizers, processors
+from transformers import AutoTokenizer, CLIPTokenizerFast, PreTrainedTokenizerFast
 
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.registry import TRANSFORMS
@@ -169,6 +171,55 @@ def test_tokens_are_those_of_the_tokenizer(bert_folder):
     assert results['word_ids'][0] == [None, 0, 1, 2, 3, 4, 4, None]
     cut = run('CaptionTokenizer', dict(captions=captions), name=bert_folder, max_length=4)
     assert cut['input_ids'][0] == [2, 5, 6, 3]
+
+
+@pytest.fixture
+def gemma_like(tmp_path):
+    """A tokenizer like Gemma's, which SigLIP 2 has: a space is part of the word after it, the first word has none."""
+    words = ['dog', 's', ',', 'a']
+    vocabulary = ['<pad>', '<eos>', '<bos>', '<unk>', '▁', *words, *(f'▁{word}' for word in words)]
+    letters = [letter for letter in 'dog' if letter not in vocabulary] + ['do', '▁do', '▁d']
+    vocabulary += letters
+    merges = [('▁', 'd'), ('▁d', 'o'), ('▁do', 'g'), ('d', 'o'), ('do', 'g'), ('▁', 's'), ('▁', 'a'), ('▁', ',')]
+    base = Tokenizer(models.BPE({token: n for n, token in enumerate(vocabulary)}, merges, unk_token='<unk>'))
+    base.normalizer = normalizers.Replace(' ', '▁')
+    base.post_processor = processors.TemplateProcessing('$A <eos>', special_tokens=[('<eos>', 1)])
+    special = dict(pad_token='<pad>', eos_token='<eos>', bos_token='<bos>', unk_token='<unk>')
+    PreTrainedTokenizerFast(tokenizer_object=base, **special).save_pretrained(tmp_path)
+    return str(tmp_path)
+
+
+def test_a_caption_as_one_text(gemma_like):
+    captions = ['dog dogs, a', '']
+    results = run('CaptionTokenizer', dict(captions=captions), name=gemma_like, by_word=False)
+    plain = AutoTokenizer.from_pretrained(gemma_like)
+    assert results['input_ids'] == plain(captions)['input_ids']
+    tokens = plain.convert_ids_to_tokens(results['input_ids'][0])
+    assert tokens == ['dog', '▁dog', 's', ',', '▁a', '<eos>']
+    assert results['word_ids'] == [[0, 1, 1, 1, 2, None], [None]]
+    cut = run('CaptionTokenizer', dict(captions=captions), name=gemma_like, by_word=False, max_length=3)
+    assert cut['word_ids'][0] == [0, 1, None]
+
+
+def test_clips_own_tokens(tmp_path):
+    """CLIP's vocabulary of 49,408 tokens, as open_clip brings it, in transformers' tokenizer."""
+    open_clip = pytest.importorskip('open_clip', reason='comes with the extra open-clip')
+    theirs = open_clip.SimpleTokenizer()
+    (tmp_path / 'vocab.json').write_text(json.dumps(theirs.encoder))
+    merges = sorted(theirs.bpe_ranks, key=theirs.bpe_ranks.get)
+    (tmp_path / 'merges.txt').write_text('\n'.join(['#version: 0.2', *map(' '.join, merges)]))
+    names = {file: str(tmp_path / file) for file in ('vocab.json', 'merges.txt')}
+    # Its file calls the special tokens otherwise.
+    CLIPTokenizerFast(
+        *names.values(), unk_token='<end_of_text>', bos_token='<start_of_text>', eos_token='<end_of_text>'
+    ).save_pretrained(tmp_path)
+    captions = ["a dog's skateboarders, two of them", 'Zwei Känguruhs 123']
+    results = run('CaptionTokenizer', dict(captions=captions), name=str(tmp_path), max_length=77, by_word=False)
+    for caption, ids, words in zip(captions, results['input_ids'], results['word_ids']):
+        assert ids == [49406, *theirs.encode(caption), 49407]
+        assert words[0] is words[-1] is None and max(words[1:-1]) == len(caption.split()) - 1
+        assert words[1:-1] == sorted(words[1:-1])
+    assert results['word_ids'][0][1:4] == [0, 1, 1]  # dog, 's
 
 
 def test_pack():

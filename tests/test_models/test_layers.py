@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from mmvlforge.models.layers import Attention, TransformerLayer, mlp
+from mmvlforge.models.layers import Attention, PreNormLayer, TransformerLayer, mlp
 
 DIMS, HEADS, MEMORY_DIMS = 32, 4, 24
 
@@ -177,6 +177,34 @@ def test_dropout_works_in_training_only():
         assert torch.equal(layer(x), layer(x))
         layer.train()
         assert not torch.equal(layer(x, mask, memory, memory_mask), layer(x, mask, memory, memory_mask))
+
+
+@pytest.mark.parametrize('masked', [False, True])
+def test_pre_norm_layer_equals_plain_reference(masked):
+    x, mask, memory, memory_mask = batch()
+    mask, memory_mask = (mask, memory_mask) if masked else (None, None)
+    layer = randomised(PreNormLayer(DIMS, HEADS, 64, cross_attention=True, activation='gelu_pytorch_tanh'))
+    with torch.no_grad():
+        normed = plain_norm(layer.self_norm, x)
+        expected = x + plain_attention(layer.self_attn, normed, normed, mask)
+        normed, seen = plain_norm(layer.cross_norm, expected), plain_norm(layer.memory_norm, memory)
+        expected = expected + plain_attention(layer.cross_attn, normed, seen, memory_mask)
+        hidden = layer.fc1(plain_norm(layer.ffn_norm, expected))
+        hidden = hidden * 0.5 * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (hidden + 0.044715 * hidden**3)))
+        expected = expected + layer.fc2(hidden)
+        torch.testing.assert_close(layer(x, mask, memory, memory_mask), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_causal_attention_reads_what_came_before():
+    x, mask, *_ = batch()
+    layer = randomised(PreNormLayer(DIMS, HEADS, 64))
+    with torch.no_grad():
+        whole = layer(x, causal=True)
+        for length in range(1, 5):
+            torch.testing.assert_close(layer(x[:, :length], causal=True), whole[:, :length], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(layer(x)[:, -1], whole[:, -1], atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match='causal attention takes neither a mask nor return_weights'):
+        layer(x, mask, causal=True)
 
 
 def test_attention_refuses_heads_that_do_not_divide():

@@ -1,7 +1,10 @@
 """Text edition: what is chosen, what is written in its place, and that batching changes nothing."""
 
+import json
+
 import pytest
 import torch
+from tokenizers import Tokenizer, models
 from torch import nn
 from transformers import (
     AutoTokenizer,
@@ -9,6 +12,8 @@ from transformers import (
     BertForMaskedLM,
     BertModel,
     BertTokenizerFast,
+    CLIPTokenizerFast,
+    GemmaTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
 )
@@ -298,3 +303,69 @@ def test_clear_errors(folder, tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match='its weights: 1 tensors hold NaN or infinity: cls'):
         TextCorruptor(str(tmp_path)).init_weights()
+
+
+CLIP_TOKENS = ['a', 'b', 'ab', 'word1</w>', 'word2</w>', 'word3</w>', 'strange</w>', ',</w>', 'word4', 'word5</w>']
+CLIP_TOKENS += ['[PAD]</w>', '<|startoftext|>', '<|endoftext|>']
+GEMMA_TOKENS = ['<pad>', '<eos>', '<bos>', '<unk>', 'word1', '▁word2', '▁word3', '▁strange', '▁word4', 'word5', '▁,']
+
+
+@pytest.fixture(params=['clip', 'gemma'])
+def other(request, tmp_path):
+    """Folder of another tokenizer, its tokens, and a caption: of which only some may be edited, here marked."""
+    folder = tmp_path / 'tokenizer'
+    folder.mkdir()
+    if request.param == 'clip':
+        (folder / 'vocab.json').write_text(json.dumps({token: n for n, token in enumerate(CLIP_TOKENS)}))
+        (folder / 'merges.txt').write_text('#version: 0.2\na b')
+        CLIPTokenizerFast(str(folder / 'vocab.json'), str(folder / 'merges.txt')).save_pretrained(folder)
+        caption = ['<|startoftext|>', 'word1</w>', 'strange</w>', ',</w>', 'word4', 'word5</w>', 'word3</w>']
+        return str(folder), CLIP_TOKENS, [*caption, '<|endoftext|>'], [1, 6]  # 'word4word5' is one word, in two pieces
+    base = Tokenizer(models.BPE({token: n for n, token in enumerate(GEMMA_TOKENS)}, [], unk_token='<unk>'))
+    special = dict(pad_token='<pad>', eos_token='<eos>', bos_token='<bos>', unk_token='<unk>')
+    GemmaTokenizerFast(tokenizer_object=base, **special).save_pretrained(folder)
+    caption = ['word1', '▁word2', '▁strange', '▁,', '▁word4', 'word5', '▁word3', '<eos>']
+    return str(folder), GEMMA_TOKENS, caption, [1, 6]
+
+
+def test_captions_of_another_vocabulary(folder, other):
+    """The language model reads the common words, and writes only words that are one token on both sides."""
+    tokenizer, tokens, caption, editable = other
+    ids = torch.tensor([[tokens.index(token) for token in caption]])
+    words = torch.ones_like(ids, dtype=torch.bool)
+    words[0, -1] = False
+    words[0, 0] = caption[0] != '<|startoftext|>'
+    inputs = VLInputs(None, ids, torch.ones_like(words), words)
+    corruptor = TextCorruptor(folder, rate=1.0, top_k=50, tokenizer=tokenizer)
+    assert corruptor.editable(inputs)[0].nonzero()[:, 0].tolist() == editable
+    whole = {n for n, token in enumerate(tokens) if token.strip('▁').removesuffix('</w>') in WORDS}
+    whole = {n for n in whole if tokens[n].endswith('</w>') or tokens[n].startswith('▁')}
+    written, seen = set(), []
+    handle = corruptor._knowledge(ids.device).model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs['input_ids']), with_kwargs=True
+    )
+    torch.manual_seed(0)
+    for _ in range(60):
+        edited = corruptor(inputs)
+        changed = (edited.input_ids != ids)[0].nonzero()[:, 0].tolist()
+        assert changed == editable
+        assert torch.equal(edited.correction[0, editable], ids[0, editable])
+        written |= set(edited.input_ids[0, editable].tolist())
+    handle.remove()
+    assert written <= whole and len(written) > 1
+    known = corruptor._knowledge(ids.device)
+    assert set(known.from_lm[known.writable].tolist()) == whole
+    wanted = dict(strange='[UNK]', word4='word4', word5='word5', word1='word1', word2='word2')
+    wanted |= {'<|startoftext|>': '[CLS]', '<|endoftext|>': '[SEP]', '<eos>': '[SEP]', ',': '[UNK]'}
+    read = [wanted.get(token.strip('▁').removesuffix('</w>')) for token in caption]
+    for place in editable:
+        read[place] = '[MASK]'
+    assert [TOKENS[number] for number in seen[0][0].tolist()] == read
+
+
+def test_another_vocabulary_is_for_the_language_model(folder):
+    with pytest.raises(ValueError, match="tokenizer is for mode 'lm' without subwords, got 'random'"):
+        TextCorruptor(folder, mode='random', tokenizer=folder)
+    corruptor = TextCorruptor(folder, tokenizer='no/such/folder')
+    with pytest.raises(ValueError, match="tokenizer 'no/such/folder' of the captions cannot be loaded"):
+        corruptor.init_weights()

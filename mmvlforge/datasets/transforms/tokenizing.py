@@ -1,6 +1,8 @@
 """Words to sub-word tokens, keeping which token belongs to which word."""
 
 import os
+import re
+from bisect import bisect_right
 
 from mmcv.transforms import BaseTransform
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -23,15 +25,18 @@ class WordTokenizer(BaseTransform):
     Args:
         name: Folder with a saved tokenizer, or a name on the Hugging Face hub (``'roberta-base'``).
         max_length: Most tokens of a caption, special tokens included; the rest is cut off. The paper's 50.
+        by_word: False tokenises the caption as one text, and finds the word of a token by where it stands: for
+            SigLIP 2's tokenizer, to which a first word is another than a later one, and for CLIP's.
         **kwargs: Further arguments of ``AutoTokenizer.from_pretrained``.
 
     Raises:
         ValueError: The tokenizer cannot be loaded or is not a fast one, or ``trust_remote_code`` is given.
     """
 
-    def __init__(self, name: str, max_length: int = 50, **kwargs) -> None:
+    def __init__(self, name: str, max_length: int = 50, by_word: bool = True, **kwargs) -> None:
         self.name = name
         self.max_length = max_length
+        self.by_word = by_word
         if 'trust_remote_code' in kwargs:
             raise ValueError(f'{type(self).__name__}: trust_remote_code is not taken: no code of a folder is ever run')
         self.kwargs = kwargs
@@ -44,9 +49,8 @@ class WordTokenizer(BaseTransform):
             # Workers are forked; the tokenizer's own threads would only warn there.
             os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
             try:
-                tokenizer = AutoTokenizer.from_pretrained(
-                    self.name, add_prefix_space=True, trust_remote_code=False, **self.kwargs
-                )
+                kwargs = dict(add_prefix_space=True, **self.kwargs) if self.by_word else self.kwargs
+                tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False, **kwargs)
             except (OSError, ValueError) as error:
                 reason = str(error).partition('\n')[0]  # transformers goes on to advise trust_remote_code
                 raise ValueError(
@@ -60,8 +64,17 @@ class WordTokenizer(BaseTransform):
 
     def encode(self, text: str) -> tuple[list[int], list[int | None]]:
         """Token ids of a caption, special tokens included, and the word of each token, None for special ones."""
-        encoding = self.tokenizer(text.split(), is_split_into_words=True, truncation=True, max_length=self.max_length)
-        return encoding['input_ids'], encoding.word_ids()
+        cut = dict(truncation=True, max_length=self.max_length)
+        if self.by_word:
+            encoding = self.tokenizer(text.split(), is_split_into_words=True, **cut)
+            return encoding['input_ids'], encoding.word_ids()
+        encoding = self.tokenizer(text, return_offsets_mapping=True, **cut)
+        starts = [word.start() for word in re.finditer(r'\S+', text)]
+        # A token may have the space before its word in it, never the one after. Special tokens are empty.
+        words = [
+            bisect_right(starts, end - 1) - 1 if end > start else None for start, end in encoding['offset_mapping']
+        ]
+        return encoding['input_ids'], words
 
     def transform(self, results: dict) -> dict:
         """Tokenise ``results['text']``."""
@@ -80,6 +93,7 @@ class CaptionTokenizer(WordTokenizer):
     Args:
         name: Folder with a saved tokenizer, or a name on the Hugging Face hub (``'bert-base-uncased'``).
         max_length: Most tokens of a caption, special tokens included; the rest is cut off.
+        by_word: As in WordTokenizer.
         **kwargs: Further arguments of ``AutoTokenizer.from_pretrained``.
     """
 

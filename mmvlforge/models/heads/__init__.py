@@ -13,6 +13,7 @@ from mmvlforge.models.heads.error_detection_head import ErrorDetectionHead
 from mmvlforge.models.heads.imq_box_head import IMQBoxHead
 from mmvlforge.models.heads.imq_token_head import IMQTokenHead
 from mmvlforge.models.heads.multi_label_head import MultiLabelHead
+from mmvlforge.models.heads.sigmoid_contrastive_head import SigmoidContrastiveHead
 from mmvlforge.models.heads.token_mlp_head import TokenMLPHead
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     'IMQBoxHead',
     'IMQTokenHead',
     'MultiLabelHead',
+    'SigmoidContrastiveHead',
     'TokenMLPHead',
 ]

@@ -62,6 +62,8 @@ class ContrastiveHead(BaseModule):
         loss_weight: Weight of L_align, 1 in Eq. 13.
     """
 
+    needs_keys = True  # of momentum encoders
+
     def __init__(
         self,
         embed_dims: int = 256,
@@ -85,6 +87,11 @@ class ContrastiveHead(BaseModule):
         self.register_buffer('id_queue', torch.full((queue_size,), -1))
         self.register_buffer('next_key', torch.zeros((), dtype=torch.int64))
         self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def start_scale(self, scale: Tensor, bias: Tensor | None = None) -> None:
+        """Start τ at that of a published model, whose ``logit_scale`` is log 1/τ. A ``bias`` has no place here."""
+        self.temperature.copy_((-scale).exp().reshape(()))
 
     def loss(
         self,

@@ -3,6 +3,6 @@
 from mmvlforge.models.layers.attention import Attention
 from mmvlforge.models.layers.implicit_query import ImplicitQueries
 from mmvlforge.models.layers.mlp import mlp
-from mmvlforge.models.layers.transformer_layer import TransformerLayer
+from mmvlforge.models.layers.transformer_layer import PreNormLayer, TransformerLayer
 
-__all__ = ['Attention', 'ImplicitQueries', 'TransformerLayer', 'mlp']
+__all__ = ['Attention', 'ImplicitQueries', 'PreNormLayer', 'TransformerLayer', 'mlp']

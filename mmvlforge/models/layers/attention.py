@@ -46,7 +46,12 @@ class Attention(nn.Module):
         self.out = init_linear(nn.Linear(embed_dims, embed_dims), out_gain)
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None = None, return_weights: bool = False
+        self,
+        x: Tensor,
+        memory: Tensor,
+        mask: Tensor | None = None,
+        return_weights: bool = False,
+        causal: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Let ``x`` attend to ``memory``.
 
@@ -56,10 +61,17 @@ class Attention(nn.Module):
             mask: True at the memory positions to look at, bool ``(B, M)``; at least one a row. None looks at all.
             return_weights: Return the attention weights ``(B, heads, N, M)`` too. They are then worked out step by
                 step, without dropout, and have gradients: for pictures, not for training.
+            causal: Each query looks at the memory up to its own position. It stands for a mask: padding at the end is
+                then seen by padding alone.
 
         Returns:
             ``(B, N, C)``.
+
+        Raises:
+            ValueError: ``causal`` together with a mask or ``return_weights``.
         """
+        if causal and (mask is not None or return_weights):
+            raise ValueError('causal attention takes neither a mask nor return_weights')
 
         def split(t: Tensor) -> Tensor:  # (B, L, C) -> (B, heads, L, C / heads)
             return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -71,5 +83,5 @@ class Attention(nn.Module):
             weights = (scores if mask is None else scores.masked_fill(~mask, float('-inf'))).softmax(dim=-1)
             return self.out((weights @ value).transpose(1, 2).flatten(2)), weights
         dropout = self.attn_drop if self.training else 0.0
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
         return self.out(out.transpose(1, 2).flatten(2))

@@ -1,5 +1,8 @@
-"""The one transformer layer: self-attention, optional cross-attention, feed-forward."""
+"""The one transformer layer: self-attention, optional cross-attention, feed-forward; and its pre-norm variant."""
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -65,6 +68,7 @@ class TransformerLayer(nn.Module):
         memory: Tensor | None = None,
         memory_mask: Tensor | None = None,
         return_attention: bool = False,
+        causal: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run the layer.
 
@@ -74,16 +78,19 @@ class TransformerLayer(nn.Module):
             memory: Tokens of the other modality ``(B, M, C')``; None leaves the cross-attention out.
             memory_mask: True at the real tokens of ``memory``, bool ``(B, M)``; None if all are.
             return_attention: Return the weights of the cross-attention ``(B, heads, N, M)`` too; needs a memory.
+            causal: Each token reads itself and those before it, as in Attention; takes no ``mask``.
 
         Returns:
             ``(B, N, C)``.
         """
         if self.with_cp and self.training:
-            return checkpoint(self._forward, x, mask, memory, memory_mask, return_attention, use_reentrant=False)
-        return self._forward(x, mask, memory, memory_mask, return_attention)
+            return checkpoint(
+                self._forward, x, mask, memory, memory_mask, return_attention, causal, use_reentrant=False
+            )
+        return self._forward(x, mask, memory, memory_mask, return_attention, causal)
 
-    def _forward(self, x, mask, memory, memory_mask, return_attention):
-        x = self.self_norm(x + self.drop(self.self_attn(x, x, mask)))
+    def _forward(self, x, mask, memory, memory_mask, return_attention, causal):
+        x = self.self_norm(x + self.drop(self.self_attn(x, x, mask, causal=causal)))
         weights = None
         if memory is not None:
             heard = self.cross_attn(x, memory, memory_mask, return_attention)
@@ -91,4 +98,69 @@ class TransformerLayer(nn.Module):
                 heard, weights = heard
             x = self.cross_norm(x + self.drop(heard))
         x = self.ffn_norm(x + self.drop(self.fc2(F.gelu(self.fc1(x)))))
+        return (x, weights) if return_attention else x
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x σ(1.702 x), OpenAI's approximation of GELU, with which its CLIP was trained."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by its tanh formula, SigLIP's."""
+    return F.gelu(x, approximate='tanh')
+
+
+# Under the names that Hugging Face's configs have for them.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = dict(
+    gelu=F.gelu, quick_gelu=quick_gelu, gelu_pytorch_tanh=gelu_tanh
+)
+
+
+class PreNormLayer(TransformerLayer):
+    """The same layer with its norms before its parts, as in the text towers of CLIP and SigLIP.
+
+    x = x + SelfAttention(LN(x)); x = x + CrossAttention(LN(x), LN(memory)); x = x + FFN(LN(x)). What such a layer hands
+    on is not normalised. Nor are the levels of a pre-norm image tower, so that the memory has a norm of its own.
+
+    Args:
+        embed_dims: As in TransformerLayer, like all that is not named here.
+        num_heads: As there.
+        ffn_dims: As there.
+        memory_dims: As there.
+        norm_eps: As there. CLIP's is 1e-5, SigLIP's 1e-6.
+        activation: Of the feed-forward part, one of ``ACTIVATIONS``.
+        **kwargs: As there.
+
+    Raises:
+        ValueError: Another ``activation``.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        ffn_dims: int,
+        memory_dims: int | None = None,
+        norm_eps: float = 1e-5,
+        activation: str = 'gelu',
+        **kwargs,
+    ) -> None:
+        super().__init__(embed_dims, num_heads, ffn_dims, memory_dims=memory_dims, norm_eps=norm_eps, **kwargs)
+        if activation not in ACTIVATIONS:
+            raise ValueError(f'activation must be one of {", ".join(ACTIVATIONS)}, got {activation!r}')
+        self.activation = ACTIVATIONS[activation]
+        if hasattr(self, 'cross_attn'):
+            self.memory_norm = nn.LayerNorm(memory_dims or embed_dims, eps=norm_eps)
+
+    def _forward(self, x, mask, memory, memory_mask, return_attention, causal):
+        normed = self.self_norm(x)
+        x = x + self.drop(self.self_attn(normed, normed, mask, causal=causal))
+        weights = None
+        if memory is not None:
+            heard = self.cross_attn(self.cross_norm(x), self.memory_norm(memory), memory_mask, return_attention)
+            if return_attention:
+                heard, weights = heard
+            x = x + self.drop(heard)
+        x = x + self.drop(self.fc2(self.activation(self.fc1(self.ffn_norm(x)))))
         return (x, weights) if return_attention else x

@@ -67,7 +67,7 @@ def _some(keys: Mapping[str, Tensor]) -> str:
     return ', '.join(list(keys)[:3]) + (', ...' if len(keys) > 3 else '')
 
 
-def load_into(module: nn.Module, source: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> None:
+def load_into(module: nn.Module, source: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> Converted:
     """Convert ``source`` to the module's names, load it, and log what was left over on either side.
 
     Args:
@@ -75,6 +75,9 @@ def load_into(module: nn.Module, source: Mapping[str, Tensor], names: Mapping[st
         source: Foreign state dict.
         names: ``{foreign key: our name}``.
         where: Name of the file, for messages.
+
+    Returns:
+        As ``convert``.
 
     Raises:
         ValueError: As in ``convert``.
@@ -87,3 +90,4 @@ def load_into(module: nn.Module, source: Mapping[str, Tensor], names: Mapping[st
             print_log(f'{where}: {len(keys)} {title}: {", ".join(keys)}', logger='current')
     if hasattr(module, '_params_init_info'):  # MMEngine's record of how each parameter began
         update_init_info(module, init_info=f'Loaded from {where}')
+    return converted

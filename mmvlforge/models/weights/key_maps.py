@@ -4,7 +4,9 @@ Each takes the keys and returns ``{key: our name}``; keys we have no place for a
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
 
 _CLIP_VIT = [
     (r'conv1\.weight', r'patch_embed.projection.weight'),
@@ -61,6 +63,34 @@ _BERT_LAYER = [
     (r'intermediate\.dense\.(weight|bias)', r'fc1.\1'),
     (r'output\.dense\.(weight|bias)', r'fc2.\1'),
     (r'output\.LayerNorm\.(weight|bias)', r'ffn_norm.\1'),
+]
+
+
+# Text tower of CLIP and SigLIP in Hugging Face's names → PreNormTextEncoder.
+_CLIP_TEXT = [
+    (r'embeddings\.token_embedding\.weight', r'word_embed.weight'),
+    (r'embeddings\.position_embedding\.weight', r'position_embed.weight'),
+    (r'final_layer_norm\.(weight|bias)', r'norm.\1'),
+    (r'encoder\.layers\.(\d+)\.self_attn\.q_proj\.(weight|bias)', r'layers.\1.self_attn.query.\2'),
+    (r'encoder\.layers\.(\d+)\.self_attn\.k_proj\.(weight|bias)', r'layers.\1.self_attn.key.\2'),
+    (r'encoder\.layers\.(\d+)\.self_attn\.v_proj\.(weight|bias)', r'layers.\1.self_attn.value.\2'),
+    (r'encoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)', r'layers.\1.self_attn.out.\2'),
+    (r'encoder\.layers\.(\d+)\.layer_norm1\.(weight|bias)', r'layers.\1.self_norm.\2'),
+    (r'encoder\.layers\.(\d+)\.layer_norm2\.(weight|bias)', r'layers.\1.ffn_norm.\2'),
+    (r'encoder\.layers\.(\d+)\.mlp\.(fc[12])\.(weight|bias)', r'layers.\1.\2.\3'),
+]
+
+# The same tower in open_clip's names; its stacked query, key and value are no matter of names.
+_OPEN_CLIP_TEXT = [
+    (r'token_embedding\.weight', r'word_embed.weight'),
+    (r'positional_embedding', r'position_embed.weight'),
+    (r'ln_final\.(weight|bias)', r'norm.\1'),
+    (r'transformer\.resblocks\.(\d+)\.attn\.(query|key|value)_(weight|bias)', r'layers.\1.self_attn.\2.\3'),
+    (r'transformer\.resblocks\.(\d+)\.attn\.out_proj\.(weight|bias)', r'layers.\1.self_attn.out.\2'),
+    (r'transformer\.resblocks\.(\d+)\.ln_1\.(weight|bias)', r'layers.\1.self_norm.\2'),
+    (r'transformer\.resblocks\.(\d+)\.ln_2\.(weight|bias)', r'layers.\1.ffn_norm.\2'),
+    (r'transformer\.resblocks\.(\d+)\.mlp\.c_fc\.(weight|bias)', r'layers.\1.fc1.\2'),
+    (r'transformer\.resblocks\.(\d+)\.mlp\.c_proj\.(weight|bias)', r'layers.\1.fc2.\2'),
 ]
 
 
@@ -166,3 +196,34 @@ def albef_names(keys: Iterable[str]) -> dict[str, str]:
             rules = [(r'(weight|bias)', r'\1')]
             names.update(_rename(keys, rules, f'{theirs}_proj{suffix}.', f'{prefix}{ours}_proj.'))
     return names
+
+
+def clip_text_names(keys: Iterable[str]) -> dict[str, str]:
+    """Text tower of a CLIP or SigLIP of Hugging Face, whole or alone → PreNormTextEncoder."""
+    return _rename(keys, _CLIP_TEXT, 'text_model.', '')
+
+
+def open_clip_names(keys: Iterable[str]) -> dict[str, str]:
+    """A model of open_clip, its text tower unstacked (:func:`unstack_open_clip`) → DualEncoder."""
+    names = {key: f'image_encoder.model.{key.removeprefix("visual.")}' for key in keys if key.startswith('visual.')}
+    names.update(_rename(keys, _OPEN_CLIP_TEXT, '', 'text_encoder.'))
+    return names | {f'text_projection.{kind}': f'text_proj.{kind}' for kind in ('weight', 'bias')}
+
+
+def unstack_open_clip(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Query, key and value of open_clip's own text tower parted, its projection as a linear map has it.
+
+    A text tower that is a module of its own loses its prefix ``text.``.
+    """
+    parted = {}
+    for key, value in state_dict.items():
+        key = key.removeprefix('text.')
+        stacked = re.fullmatch(r'(transformer\.resblocks\.\d+\.attn\.)in_proj_(weight|bias)', key)
+        if stacked:
+            for name, part in zip(('query', 'key', 'value'), value.chunk(3)):
+                parted[f'{stacked[1]}{name}_{stacked[2]}'] = part
+        elif key == 'text_projection':
+            parted['text_projection.weight'] = value.T
+        else:
+            parted[key] = value
+    return parted

@@ -1,0 +1,13 @@
+"""COCO by OpenAI's CLIP ViT-B/16 as it is, before any training of ours.
+
+mmvlforge weights start vilem/vilem_clip_b16_coco_zeroshot checkpoints/clip_b16.pth
+python tools/test.py configs/vilem/vilem_clip_b16_coco_zeroshot.py checkpoints/clip_b16.pth
+"""
+
+_base_ = [
+    '../_base_/models/clip_b16.py',
+    '../_base_/datasets/coco_clip_224.py',
+    '../_base_/schedules/evaluation.py',
+    '../_base_/default_runtime.py',
+]
+train_dataloader = None

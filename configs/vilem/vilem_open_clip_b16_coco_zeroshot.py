@@ -1,0 +1,13 @@
+"""COCO by open_clip's ViT-B/16 as it is, before any training of ours.
+
+mmvlforge weights start vilem/vilem_open_clip_b16_coco_zeroshot checkpoints/open_clip_b16.pth
+python tools/test.py configs/vilem/vilem_open_clip_b16_coco_zeroshot.py checkpoints/open_clip_b16.pth
+"""
+
+_base_ = [
+    '../_base_/models/open_clip_b16.py',
+    '../_base_/datasets/coco_clip_224.py',
+    '../_base_/schedules/evaluation.py',
+    '../_base_/default_runtime.py',
+]
+train_dataloader = None
