@@ -6,6 +6,7 @@ from mmcv.transforms import BaseTransform
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mmvlforge.registry import TRANSFORMS
+from mmvlforge.starter_files import starter_folder
 
 __all__ = ['CaptionTokenizer', 'WordTokenizer']
 
@@ -21,7 +22,8 @@ class WordTokenizer(BaseTransform):
     Added Keys: input_ids (list of int, special tokens included), word_ids (list, None for special tokens)
 
     Args:
-        name: Folder with a saved tokenizer, or a name on the Hugging Face hub (``'roberta-base'``).
+        name: Folder with a saved tokenizer, a name on the Hugging Face hub (``'roberta-base'``), or that of starter
+            weights (``'starter::minilm'``).
         max_length: Most tokens of a caption, special tokens included; the rest is cut off. The paper's 50.
         **kwargs: Further arguments of ``AutoTokenizer.from_pretrained``.
 
@@ -43,9 +45,10 @@ class WordTokenizer(BaseTransform):
         if self._tokenizer is None:
             # Workers are forked; the tokenizer's own threads would only warn there.
             os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
+            folder = starter_folder(self.name)
             try:
                 tokenizer = AutoTokenizer.from_pretrained(
-                    self.name, add_prefix_space=True, trust_remote_code=False, **self.kwargs
+                    folder, add_prefix_space=True, trust_remote_code=False, **self.kwargs
                 )
             except (OSError, ValueError) as error:
                 reason = str(error).partition('\n')[0]  # transformers goes on to advise trust_remote_code
@@ -78,7 +81,8 @@ class CaptionTokenizer(WordTokenizer):
     tokens)
 
     Args:
-        name: Folder with a saved tokenizer, or a name on the Hugging Face hub (``'bert-base-uncased'``).
+        name: Folder with a saved tokenizer, a name on the Hugging Face hub (``'bert-base-uncased'``), or that of
+            starter weights (``'starter::minilm'``).
         max_length: Most tokens of a caption, special tokens included; the rest is cut off.
         **kwargs: Further arguments of ``AutoTokenizer.from_pretrained``.
     """

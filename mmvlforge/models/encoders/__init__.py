@@ -9,15 +9,20 @@ from mmvlforge.models.encoders.hf_text_encoder import HFTextEncoder
 from mmvlforge.models.encoders.hybrid_image_encoder import HybridImageEncoder
 from mmvlforge.models.encoders.multi_level_vit import MultiLevelViT
 from mmvlforge.models.encoders.null_encoders import NullImageEncoder, NullTextEncoder
+from mmvlforge.models.encoders.single_level_encoders import ClassProbabilityEncoder, SingleLevelEncoder
+from mmvlforge.models.encoders.timm_image_encoder import TIMMImageEncoder
 from mmvlforge.models.encoders.vit_image_encoder import ViTImageEncoder
 
 __all__ = [
     'BertTextEncoder',
+    'ClassProbabilityEncoder',
     'ConvImageEncoder',
     'HFTextEncoder',
     'HybridImageEncoder',
     'MultiLevelViT',
     'NullImageEncoder',
     'NullTextEncoder',
+    'SingleLevelEncoder',
+    'TIMMImageEncoder',
     'ViTImageEncoder',
 ]
