@@ -1,11 +1,14 @@
 """Trained models: loaded strictly, and without running what a file may carry."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -17,8 +20,19 @@ from mmvlforge.models.momentum_copy import is_obsolete
 from mmvlforge.models.weights.reading import first_of, read_state_dict, require_finite
 from mmvlforge.registry import MODELS
 
-__all__ = ['TrainedModel', 'check_fit', 'existing', 'find_model', 'load_strictly', 'load_trained', 'newest_checkpoint']
+__all__ = [
+    'NAMED',
+    'TrainedModel',
+    'check_fit',
+    'existing',
+    'find_model',
+    'load_strictly',
+    'load_trained',
+    'newest_checkpoint',
+    'no_record',
+]
 
+NAMED = dict(starter='starter/starter_conse')  # models by a name of their own
 _WEIGHTS = ('*.safetensors', '*.pth')
 
 
@@ -126,7 +140,8 @@ def load_trained(
     """A trained model, in evaluation mode.
 
     Args:
-        model: As in :func:`find_model`.
+        model: As in :func:`find_model`; or a config that is ``ready``, without a checkpoint: its weights come from
+            ``init_cfg`` alone. ``'starter'`` is one of them.
         checkpoint: Likewise.
         cfg_options: Settings over the config.
         device: Such as ``'cuda'``; an accelerator if there is one by default.
@@ -134,18 +149,46 @@ def load_trained(
     Raises:
         ValueError: A file is missing or unreadable, the checkpoint does not fit the model, or it holds NaN or infinity.
     """
-    config, checkpoint = find_model(model, checkpoint)
+    model = NAMED.get(str(model), model)
+    ready = _is_ready(model, checkpoint)
+    config, checkpoint = (find_config(model), 'init_cfg') if ready else find_model(model, checkpoint)
     cfg = load_config(config, cfg_options)
     if 'model' not in cfg:
         raise ValueError(f'{config}: has no model')
     with told_of_config(config):
         net = MODELS.build(cfg.model)
-    load_strictly(net, read_state_dict(checkpoint), checkpoint, config)
+    if ready:
+        with no_record():
+            net.init_weights()
+    else:
+        load_strictly(net, read_state_dict(checkpoint), checkpoint, config)
     try:
         net = net.to(device or get_device())
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f'device {device!r} cannot be used: {str(error).splitlines()[0]}') from error
     return TrainedModel(cfg, net.eval(), config, checkpoint)
+
+
+@contextmanager
+def no_record() -> Iterator[None]:
+    """Keep MMEngine from telling how each parameter began: in a training it stands in the log."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _is_ready(model: str | Path, checkpoint: str | Path | None) -> bool:
+    if checkpoint is not None or Path(model).is_dir():
+        return False
+    try:
+        config = find_config(model)
+    except ValueError:  # find_model says what a model can be
+        return False
+    return bool(load_config(config).get('ready'))
 
 
 def check_fit(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], checkpoint: str, config: str) -> None:

@@ -14,12 +14,13 @@ from mmengine.runner import Runner
 
 from mmvlforge.annotations.json_files import write_json
 from mmvlforge.apis.checkpoints import Beginning, begin_test, begin_training
-from mmvlforge.apis.loading import existing
+from mmvlforge.apis.loading import existing, load_trained
 from mmvlforge.apis.run_settings import check_length, check_schedule, effective_scale
 from mmvlforge.config_files import load_config, told_of_config
 from mmvlforge.engine.hooks import ManifestHook
 from mmvlforge.folder_lock import folder_lock
 from mmvlforge.manifest import MANIFEST, described_config, described_file, new_manifest
+from mmvlforge.models.weights.checkpoint_files import write_checkpoint
 from mmvlforge.models.weights.reading import safe_checkpoints
 
 __all__ = ['test', 'train', 'work_dir_of']
@@ -88,7 +89,7 @@ def train(
 
 def test(
     config: str | Path,
-    checkpoint: str,
+    checkpoint: str | None = None,
     work_dir: str | None = None,
     out: str | None = None,
     predictions: str | None = None,
@@ -103,7 +104,8 @@ def test(
 
     Args:
         config: As in :func:`train`, like all that are not described here.
-        checkpoint: Its weights.
+        checkpoint: Its weights; None for a config that is ``ready``, whose weights come from ``init_cfg`` and are
+            written to the work dir.
         work_dir: Its ``test/`` gets the logs, so that a training's own config stays and may go on there meanwhile.
         out: JSON file for the metrics and the manifest of the run.
         predictions: JSON Lines file for the predictions.
@@ -119,11 +121,17 @@ def test(
     """
     if show_worst is not None and not show_dir:
         raise ValueError('--show-worst needs --show-dir')
-    checkpoint = existing(checkpoint)
+    if checkpoint is not None:
+        checkpoint = existing(checkpoint)
     cfg, described = _prepare(config, work_dir, cfg_options, launcher)
     if 'test_evaluator' not in cfg:
         raise ValueError(f'{config}: has no test_evaluator')
     cfg.work_dir = str(Path(cfg.work_dir, 'test'))
+    if checkpoint is None:
+        if not cfg.get('ready'):
+            raise ValueError(f'{config}: needs a checkpoint to test')
+        checkpoint = str(Path(cfg.work_dir, 'ready.pth'))
+        write_checkpoint(load_trained(config, None, cfg_options, 'cpu').model.state_dict(), 'init_cfg', checkpoint)
     if predictions:
         metrics = cfg.test_evaluator.metrics
         cfg.test_evaluator.metrics = [*metrics, dict(type='PredictionWriter', out_file=predictions)]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mmvlforge.cli import asking, data, export, forge, report, running, score, weights
+from mmvlforge.cli import aligning, asking, data, export, forge, report, running, score, weights
 from mmvlforge.cli.output import ForgeCommand, ForgeGroup, new_app
 from mmvlforge.version import __version__
 
@@ -41,7 +41,7 @@ app.add_typer(score.app, name='score')
 app.add_typer(weights.app, name='weights')
 
 
-for _command in (asking.check, asking.proofread, export.export, running.test, running.train):
+for _command in (aligning.align, asking.check, asking.proofread, export.export, running.test, running.train):
     app.command(cls=ForgeCommand)(_command)
 
 

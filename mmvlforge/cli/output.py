@@ -22,9 +22,12 @@ __all__ = [
     'new_app',
     'print_table',
     'read_cfg_options',
+    'read_settings',
 ]
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
+
+_SETTINGS = ('--cfg-options', '--reader', '--test-reader')  # options that take several key=value
 
 CfgOptions = Annotated[
     list[str] | None, typer.Option('--cfg-options', metavar='KEY=VALUE ...', help='settings over the config')
@@ -118,7 +121,7 @@ def spell_out(args: Sequence[str], own: set[str], several: Collection[str] = fro
             name = '--model'
         values: list[str] = []
         if name in own and name in several:
-            settings = name == '--cfg-options'
+            settings = name in _SETTINGS
             while rest and not rest[0].startswith('-') and (not settings or not values or '=' in rest[0]):
                 values.append(rest.pop(0))
             result += [part for value in values for part in (name, value)] or [name]
@@ -146,10 +149,17 @@ def new_app(help: str) -> typer.Typer:
 
 
 def read_cfg_options(items: Sequence[str] | None) -> dict:
-    """Settings over a config, parsed as MMEngine's ``DictAction`` does.
+    """Settings over a config; see :func:`read_settings`."""
+    return read_settings('--cfg-options', items, 'train_dataloader.batch_size=16')
+
+
+def read_settings(option: str, items: Sequence[str] | None, example: str = 'type=csv') -> dict:
+    """Settings parsed as MMEngine's ``DictAction`` does.
 
     Args:
+        option: Its name, for messages.
         items: ``key=value`` each; a value may be a number, a list in brackets, a tuple in parentheses, ...
+        example: A right one.
 
     Raises:
         ValueError: One is not of this form.
@@ -163,13 +173,13 @@ def read_cfg_options(items: Sequence[str] | None) -> dict:
     for item in items:
         key, equals, _ = item.partition('=')
         if not equals or not key.strip():
-            raise ValueError(f'--cfg-options {item!r} must be key=value, such as train_dataloader.batch_size=16')
+            raise ValueError(f'{option} {item!r} must be key=value, such as {example}')
     parser = argparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--settings', nargs='+', action=DictAction)
     try:
-        return parser.parse_args(['--cfg-options', *items]).cfg_options
+        return parser.parse_args(['--settings', *items]).settings
     except (AssertionError, argparse.ArgumentError) as error:
-        raise ValueError(f'--cfg-options {" ".join(items)}: {error}') from error
+        raise ValueError(f'{option} {" ".join(items)}: {error}') from error
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence]) -> None:

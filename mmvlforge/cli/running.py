@@ -60,7 +60,10 @@ def train(
 
 def test(
     config: Config,
-    checkpoint: Annotated[str, typer.Argument(help='checkpoint file')],
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(help='checkpoint file; none for starter/starter_conse and its like'),
+    ] = None,
     work_dir: WorkDir = None,
     out: Annotated[str | None, typer.Option(metavar='FILE.json', help='write the metrics')] = None,
     predictions: Annotated[

@@ -8,13 +8,14 @@ and ``manifest.json`` (what all was made from). Whatever takes a model takes the
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.config import Config
 from safetensors.torch import save_file
+from torch import Tensor
 
 from mmvlforge.annotations.json_files import write_json
 from mmvlforge.apis.familiarity import FAMILIARITY, learn_familiarity, write_familiarity
@@ -22,11 +23,13 @@ from mmvlforge.apis.loading import find_model, load_trained
 from mmvlforge.apis.manipulation import ManipulationInferencer
 from mmvlforge.apis.retrieval import RetrievalInferencer
 from mmvlforge.config_files import load_config
+from mmvlforge.evaluation.familiarity import Familiarity
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.manifest import MANIFEST, described_config, new_manifest, weights_fingerprint
 from mmvlforge.registry import MODELS
+from mmvlforge.starter_files import starter_folder
 
-__all__ = ['export_model']
+__all__ = ['check_new', 'export_model', 'write_folder']
 
 _HERE = '{{ fileDirname }}'  # MMEngine puts the config's folder in its place
 _HF_FILES = ('tokenizer.json', 'vocab.txt', 'vocab.json', 'config.json')
@@ -58,9 +61,7 @@ def export_model(
         ValueError: The folder is in use, the checkpoint does not fit the model, or the data do not do.
         FileNotFoundError: The data are missing.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f'{out}: exists; give a folder that holds nothing yet')
+    check_new(out)
     config, weights = find_model(model, checkpoint)
     cfg = load_config(config, cfg_options)
     kind = cfg.get('model', {}).get('type', '')
@@ -75,6 +76,38 @@ def export_model(
     described = described_config(cfg, cfg_options)
     if retriever:
         cfg, state = as_retriever(cfg, whole)
+    told = new_manifest('export', config=described, weights=dict(file=weights), pairs=pairs)
+    write_folder(cfg, Path(config).stem, state, out, told, familiarity)
+    millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
+    return ['{:.1f} M of {:.1f} M values'.format(*millions), f'written: {out}']
+
+
+def check_new(out: str | Path) -> None:
+    """Raise ValueError if something is at a path where a folder is to be written."""
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f'{out}: exists; give a folder that holds nothing yet')
+
+
+def write_folder(
+    cfg: Config,
+    name: str,
+    state: Mapping[str, Tensor],
+    out: str | Path,
+    manifest: dict[str, Any],
+    familiarity: dict[str, Familiarity] | None = None,
+) -> None:
+    """Write config and weights as a folder, whole or not at all.
+
+    Args:
+        cfg: The config; it is changed.
+        name: That of its file.
+        state: The weights.
+        out: The folder, which holds nothing yet.
+        manifest: What all was made from; the weights' fingerprint is added.
+        familiarity: What the model has seen, as from ``learn_familiarity``.
+    """
+    out = Path(out)
     cfg.load_from, cfg.resume = None, False
     cfg.pop('work_dir', None)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +115,7 @@ def export_model(
         folder = Path(unfinished, 'model')
         folder.mkdir()
         cfg = Config(_own_folders(_without_starts(cfg.to_dict()), folder), filename=cfg.filename)
-        cfg.dump(folder / f'{Path(config).stem}.py')
+        cfg.dump(folder / f'{name}.py')
         # Each a tensor of its own: the format has no views.
         own = {name: tensor.cpu().clone().contiguous() for name, tensor in state.items()}
         save_file(own, folder / 'model.safetensors')
@@ -90,11 +123,9 @@ def export_model(
         if familiarity:
             write_familiarity(familiarity, fingerprint, folder / FAMILIARITY)
         load_trained(folder)
-        source = dict(file=weights, fingerprint=fingerprint)
-        write_json(folder / f'{MANIFEST}.json', new_manifest('export', config=described, weights=source, pairs=pairs))
+        weights = dict(manifest.get('weights', {}), fingerprint=fingerprint)
+        write_json(folder / f'{MANIFEST}.json', dict(manifest, weights=weights))
         folder.replace(out)
-    millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
-    return ['{:.1f} M of {:.1f} M values'.format(*millions), f'written: {out}']
 
 
 def _without_starts(value: Any) -> Any:
@@ -108,11 +139,14 @@ def _own_folders(settings: dict, out: Path) -> dict:
     """Settings that name, in place of tokenizers' and language models' folders, copies in the model's own."""
     copies: dict[str, str] = {}
     for path in _strings(settings):
-        if path not in copies and any(Path(path, name).is_file() for name in _HF_FILES):
-            name = Path(path).name
+        folder = starter_folder(path)
+        if path not in copies and any(Path(folder, name).is_file() for name in _HF_FILES):
+            name = Path(path.rpartition(':')[2]).name
             while (out / name).exists():
                 name += '_'
-            shutil.copytree(path, out / name)
+            # Of starter weights the tokenizer is meant; the weights are among the model's.
+            left_out = shutil.ignore_patterns('*.safetensors') if folder != path else None
+            shutil.copytree(folder, out / name, ignore=left_out)
             copies[path] = f'{_HERE}/{name}'
     return _replaced(settings, copies)
 

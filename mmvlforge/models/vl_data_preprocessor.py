@@ -8,12 +8,14 @@ from mmengine.model import BaseDataPreprocessor
 
 from mmvlforge.datasets.collate import stack
 from mmvlforge.registry import MODELS
-from mmvlforge.structures import IGNORE, ManipulationTargets, VLInputs
+from mmvlforge.structures import IGNORE, ManipulationTargets, VLInputs, is_encoded
 
 
 @MODELS.register_module()
 class VLDataPreprocessor(BaseDataPreprocessor):
     """Move a batch to the device and normalise its pictures there: uint8 is a quarter of the bytes of float32.
+
+    What a frozen image encoder has made of pictures before (LoadImageFeatures) only becomes float32.
 
     Args:
         mean: Mean of the RGB channels, in 0..1. Defaults to CLIP's.
@@ -57,7 +59,9 @@ class VLDataPreprocessor(BaseDataPreprocessor):
             inputs = inputs._replace(**{name: F.pad(getattr(inputs, name), (0, surplus)) for name in names})
             if isinstance(targets, ManipulationTargets):
                 targets = targets._replace(tokens=F.pad(targets.tokens, (0, surplus), value=IGNORE))
-        if inputs.images is not None:
+        if inputs.images is not None and is_encoded(inputs.images):
+            inputs = inputs._replace(images=inputs.images.float())
+        elif inputs.images is not None:
             rgb = inputs.images.flip(1).float()
             images = ((rgb - self.mean) / self.std).contiguous(memory_format=self.memory_format)
             inputs = inputs._replace(images=images)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ['IGNORE', 'CaptionTargets', 'ManipulationTargets', 'VLInputs']
+__all__ = ['IGNORE', 'CaptionTargets', 'ManipulationTargets', 'VLInputs', 'is_encoded']
 
 IGNORE = -100  # label of tokens that never count; cross-entropy's own
 
@@ -18,7 +18,8 @@ class VLInputs(NamedTuple):
 
     Attributes:
         images: Pictures ``(B, 3, H, W)``, normalised RGB float for the model, BGR uint8 on the way from the loader;
-            None where no picture was loaded.
+            None where no picture was loaded. Or what a frozen image encoder has made of them before, T tokens of C
+            channels as ``(B, 1, T, C)`` (:func:`is_encoded`).
         input_ids: Token ids with special tokens, int64 ``(B, L)``.
         attention_mask: True at every token that is not padding, bool ``(B, L)``.
         word_mask: True at every token that belongs to a word, that is neither padding nor special, bool ``(B, L)``.
@@ -28,6 +29,11 @@ class VLInputs(NamedTuple):
     input_ids: Tensor
     attention_mask: Tensor
     word_mask: Tensor
+
+
+def is_encoded(images: Tensor) -> bool:
+    """Whether ``VLInputs.images`` are tokens already: pictures have three channels."""
+    return images.shape[1] == 1
 
 
 class ManipulationTargets(NamedTuple):

@@ -1,11 +1,13 @@
 """Configs by name; trained models, strictly and safely."""
 
+import json
 import pickle
 
 import pytest
 import torch
 
 from mmvlforge.apis.loading import find_model, load_trained
+from mmvlforge.cli import main
 from mmvlforge.config_files import find_config, load_config
 
 
@@ -133,3 +135,13 @@ def test_nothing_in_a_checkpoint_runs(detector, tmp_path, capsys):
         with pytest.raises(ValueError, match=told):
             load_trained(detector / 'tiny.py', tmp_path / name)
     assert 'executed' not in capsys.readouterr().out
+
+
+def test_a_config_that_is_ready_needs_no_checkpoint(retriever, tmp_path, capsys):
+    config = tmp_path / 'own.py'
+    config.write_text(f"_base_ = '{retriever}/tiny.py'\nready = True\n")
+    assert load_trained(config, device='cpu').checkpoint == 'init_cfg'
+    assert main(['test', str(config), '--work-dir', str(tmp_path / 'run'), '--out', str(tmp_path / 'recall.json')]) == 0
+    assert {'t2i_R@1', 'RSUM'} <= json.loads((tmp_path / 'recall.json').read_text()).keys()
+    assert main(['test', str(retriever / 'tiny.py'), '--work-dir', str(tmp_path / 'run')]) == 2
+    assert 'tiny.py: needs a checkpoint to test' in capsys.readouterr().err

@@ -4,7 +4,7 @@
 import mmcv.transforms  # noqa: F401
 import mmpretrain.datasets.transforms  # noqa: F401
 
-from mmvlforge.datasets.transforms.loading import LoadFrames, LoadImage, LoadImageGroup
+from mmvlforge.datasets.transforms.loading import LoadFrames, LoadImage, LoadImageFeatures, LoadImageGroup
 from mmvlforge.datasets.transforms.packing import PackCaptionInputs, PackManipulationInputs
 from mmvlforge.datasets.transforms.processing import CleanCaptions, FlipWithCaptions, ForEachImage
 from mmvlforge.datasets.transforms.tokenizing import CaptionTokenizer, WordTokenizer
@@ -16,6 +16,7 @@ __all__ = [
     'ForEachImage',
     'LoadFrames',
     'LoadImage',
+    'LoadImageFeatures',
     'LoadImageGroup',
     'PackCaptionInputs',
     'PackManipulationInputs',

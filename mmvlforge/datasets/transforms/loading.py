@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from mmcv.transforms import BaseTransform
 from PIL import Image, UnidentifiedImageError
 
 from mmvlforge.annotations import box_inside
+from mmvlforge.datasets.feature_cache import FeatureCache
 from mmvlforge.datasets.transforms.file_kinds import kind_of_file
 from mmvlforge.registry import TRANSFORMS
 
@@ -16,6 +18,7 @@ __all__ = [
     'MAX_PIXELS',
     'LoadFrames',
     'LoadImage',
+    'LoadImageFeatures',
     'LoadImageGroup',
     'UnusableImageError',
     'check_size',
@@ -317,6 +320,38 @@ def _crop(img: np.ndarray, path: str, box: tuple[float, float, float, float]) ->
         size = f'{img.shape[1]}x{img.shape[0]}'
         raise UnusableImageError(f'{path} has {size} pixels, none of them in the box {tuple(box)} (x, y, w, h)')
     return part
+
+
+@TRANSFORMS.register_module()
+class LoadImageFeatures(BaseTransform):
+    """Read what a frozen image encoder has made of the F pictures of a group, in place of the pictures.
+
+    FeatureCacheHook fills the folder before the first epoch. An epoch then costs only what is trained, and every epoch
+    sees the same: there can be no augmentation of pictures, and the hook refuses transforms that try.
+
+    Required Keys: img_paths, box (None: parts of pictures are not kept)
+    Added Keys: imgs (list of ``(T, C, 1)``, as a picture of one channel: T tokens of C channels)
+
+    Args:
+        folder: Where the features are; one for each set of pictures.
+        transforms: How pictures are read and prepared for the encoder: what would stand in the pipeline without this.
+    """
+
+    def __init__(self, folder: str, transforms: Sequence[dict]) -> None:
+        self.folder = folder
+        self.transforms = list(transforms)
+        self._cache: FeatureCache | None = None
+
+    def transform(self, results: dict) -> dict:
+        """Read. Raises ValueError where a picture has no features."""
+        if results['box']:
+            raise ValueError(
+                f'{results["img_paths"][0]}: features of a part of a picture, {results["box"]}, are not kept'
+            )
+        if self._cache is None:
+            self._cache = FeatureCache(self.folder)
+        results['imgs'] = [np.array(self._cache.tokens(path))[:, :, None] for path in results['img_paths']]
+        return results
 
 
 @TRANSFORMS.register_module()

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mmvlforge.registry import TRANSFORMS
+from mmvlforge.starter_files import starter_folder
 
 __all__ = ['CaptionTokenizer', 'WordTokenizer']
 
@@ -23,7 +24,8 @@ class WordTokenizer(BaseTransform):
     Added Keys: input_ids (list of int, special tokens included), word_ids (list, None for special tokens)
 
     Args:
-        name: Folder with a saved tokenizer, or a name on the Hugging Face hub (``'roberta-base'``).
+        name: Folder with a saved tokenizer, a name on the Hugging Face hub (``'roberta-base'``), or that of starter
+            weights (``'starter::minilm'``).
         max_length: Most tokens of a caption, special tokens included; the rest is cut off. The paper's 50.
         by_word: False tokenises the caption as one text, and finds the word of a token by where it stands: for
             SigLIP 2's tokenizer, to which a first word is another than a later one, and for CLIP's.
@@ -48,9 +50,10 @@ class WordTokenizer(BaseTransform):
         if self._tokenizer is None:
             # Workers are forked; the tokenizer's own threads would only warn there.
             os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
+            folder = starter_folder(self.name)
             try:
                 kwargs = dict(add_prefix_space=True, **self.kwargs) if self.by_word else self.kwargs
-                tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False, **kwargs)
+                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **kwargs)
             except (OSError, ValueError) as error:
                 reason = str(error).partition('\n')[0]  # transformers goes on to advise trust_remote_code
                 raise ValueError(
@@ -91,7 +94,8 @@ class CaptionTokenizer(WordTokenizer):
     tokens)
 
     Args:
-        name: Folder with a saved tokenizer, or a name on the Hugging Face hub (``'bert-base-uncased'``).
+        name: Folder with a saved tokenizer, a name on the Hugging Face hub (``'bert-base-uncased'``), or that of
+            starter weights (``'starter::minilm'``).
         max_length: Most tokens of a caption, special tokens included; the rest is cut off.
         by_word: As in WordTokenizer.
         **kwargs: Further arguments of ``AutoTokenizer.from_pretrained``.

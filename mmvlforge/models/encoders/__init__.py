@@ -12,10 +12,13 @@ from mmvlforge.models.encoders.multi_level_vit import MultiLevelViT
 from mmvlforge.models.encoders.null_encoders import NullImageEncoder, NullTextEncoder
 from mmvlforge.models.encoders.open_clip_image_encoder import OpenCLIPImageEncoder
 from mmvlforge.models.encoders.pre_norm_text_encoder import PreNormTextEncoder
+from mmvlforge.models.encoders.single_level_encoders import ClassProbabilityEncoder, SingleLevelEncoder
+from mmvlforge.models.encoders.timm_image_encoder import TIMMImageEncoder
 from mmvlforge.models.encoders.vit_image_encoder import ViTImageEncoder
 
 __all__ = [
     'BertTextEncoder',
+    'ClassProbabilityEncoder',
     'ConvImageEncoder',
     'HFImageEncoder',
     'HFTextEncoder',
@@ -25,5 +28,7 @@ __all__ = [
     'NullTextEncoder',
     'OpenCLIPImageEncoder',
     'PreNormTextEncoder',
+    'SingleLevelEncoder',
+    'TIMMImageEncoder',
     'ViTImageEncoder',
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -11,6 +12,14 @@ from mmvlforge.models.layers import TransformerLayer
 from mmvlforge.models.weights.key_maps import bert_names
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
+
+
+def _mean_first(tokens: Tensor, mask: Tensor) -> Tensor:
+    shares = mask / mask.sum(dim=1, keepdim=True)
+    return torch.cat([torch.einsum('bl,blc->bc', shares.to(tokens.dtype), tokens)[:, None], tokens[:, 1:]], dim=1)
+
+
+_POOLINGS = dict(cls=lambda tokens, mask: tokens, mean=_mean_first)
 
 
 @MODELS.register_module()
@@ -36,11 +45,14 @@ class BertTextEncoder(BaseModule):
         residual_gain: As in TransformerLayer.
         cross_gain: As in TransformerLayer.
         with_cp: Gradient checkpointing of every layer.
+        pooling: What stands first in the output, where a dual encoder takes the sentence from: ``'cls'``, the [CLS]
+            token, or ``'mean'``, the mean over all tokens but padding, as in sentence-transformers (Reimers &
+            Gurevych, EMNLP 2019).
         init_cfg: How to start, for example ``dict(type='HFPretrained', folder=...)``; a cross-attention that the folder
             does not have keeps its random start.
 
     Raises:
-        ValueError: More layers with cross-attention than layers.
+        ValueError: More layers with cross-attention than layers, or an unknown ``pooling``.
     """
 
     hf_names = staticmethod(bert_names)
@@ -60,9 +72,13 @@ class BertTextEncoder(BaseModule):
         residual_gain: float = 0.3,
         cross_gain: float = 1.5,
         with_cp: bool = False,
+        pooling: str = 'cls',
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if pooling not in _POOLINGS:
+            raise ValueError(f'pooling must be one of {sorted(_POOLINGS)}, got {pooling!r}')
+        self.pooling = pooling
         if num_cross_layers > num_layers:
             raise ValueError(f'num_cross_layers must be at most num_layers {num_layers}, got {num_cross_layers}')
         self.num_cross_layers = num_cross_layers
@@ -122,7 +138,7 @@ class BertTextEncoder(BaseModule):
                 take part in the gradients, as Grad-CAM needs it.
 
         Returns:
-            ``(B, L, C)``.
+            ``(B, L, C)``, the sentence first (``pooling``).
 
         Raises:
             ValueError: More memories than layers with a cross-attention, or ``num_layers`` beyond the last layer.
@@ -143,6 +159,7 @@ class BertTextEncoder(BaseModule):
                 maps.append(weights)
             else:
                 x = layer(x, inputs.attention_mask, patches)
+        x = _POOLINGS[self.pooling](x, inputs.attention_mask)
         return (x, maps) if return_attention else x
 
     def drop_cross_attention(self) -> None:

@@ -15,12 +15,13 @@ class HybridImageEncoder(BaseModule):
     The mini configs put convolutions below, which learn from nothing in minutes.
 
     Args:
-        stem: An image encoder that returns ``(B, 1 + N, C)``, [CLS] first, such as ConvImageEncoder.
+        stem: An image encoder that returns ``(B, 1 + N, C)``, [CLS] first: ConvImageEncoder, TIMMImageEncoder.
         embed_dims: Channels C.
         num_layers: Layers, and levels.
         num_heads: Attention heads.
         ffn_dims: Hidden channels of the feed-forward parts.
         drop: Dropout after each part of a layer and on attention weights.
+        stem_dims: Channels of the stem's tokens; a linear map brings them to C. None where they have C.
         init_cfg: As in MMEngine.
     """
 
@@ -32,17 +33,19 @@ class HybridImageEncoder(BaseModule):
         num_heads: int,
         ffn_dims: int,
         drop: float = 0.0,
+        stem_dims: int | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.stem = MODELS.build(stem)
+        self.stem_proj = nn.Linear(stem_dims, embed_dims) if stem_dims else nn.Identity()
         self.layers = nn.ModuleList(
             TransformerLayer(embed_dims, num_heads, ffn_dims, drop=drop, attn_drop=drop) for _ in range(num_layers)
         )
 
     def forward(self, inputs: VLInputs) -> ImageFeatures:
         """Encode ``inputs.images``."""
-        tokens, levels = self.stem(inputs), []
+        tokens, levels = self.stem_proj(self.stem(inputs)), []
         for layer in self.layers:
             tokens = layer(tokens)
             levels.append(tokens[:, 1:])

@@ -1,5 +1,6 @@
 """Weights of other projects: key maps, reading, and initialisers for ``init_cfg``."""
 
+from mmvlforge.models.weights.alignment import ClassNameAlignment, RidgeAlignment
 from mmvlforge.models.weights.conversion import Converted, convert
 from mmvlforge.models.weights.hub import HubPretrained, OpenCLIPPretrained
 from mmvlforge.models.weights.key_maps import (
@@ -7,6 +8,7 @@ from mmvlforge.models.weights.key_maps import (
     bert_names,
     clip_text_names,
     clip_vit_names,
+    efficientnet_lite0_names,
     hf_text_names,
     meter_names,
     mlm_head_names,
@@ -16,20 +18,25 @@ from mmvlforge.models.weights.key_maps import (
 )
 from mmvlforge.models.weights.pretrained import CLIPPretrained, HFPretrained, RetrieverPretrained, ViTPretrained
 from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
+from mmvlforge.models.weights.starter import StarterWeights
 
 __all__ = [
     'CLIPPretrained',
+    'ClassNameAlignment',
     'Converted',
     'HFPretrained',
     'HubPretrained',
     'OpenCLIPPretrained',
     'RetrieverPretrained',
+    'RidgeAlignment',
+    'StarterWeights',
     'ViTPretrained',
     'albef_names',
     'bert_names',
     'clip_text_names',
     'clip_vit_names',
     'convert',
+    'efficientnet_lite0_names',
     'hf_text_names',
     'meter_names',
     'mlm_head_names',

@@ -33,6 +33,29 @@ _TIMM_VIT = [
     (r'blocks\.(\d+)\.mlp\.fc2\.(weight|bias)', r'layers.\1.ffn.layers.1.\2'),
 ]
 
+# Blocks of each stage of EfficientNet-B0 and -Lite0, which their own files number through.
+_EFFICIENTNET_B0_STAGES = (1, 2, 2, 3, 3, 4, 1)
+_EFFICIENTNET = [
+    (r'_conv_(stem|head)\.weight', r'backbone.conv_\1.weight'),
+    (r'_bn0\.(\w+)', r'backbone.bn1.\1'),
+    (r'_bn1\.(\w+)', r'backbone.bn2.\1'),
+    (r'_fc\.(weight|bias)', r'classifier.\1'),
+]
+# The first block does not expand: its depthwise convolution comes first.
+_EFFICIENTNET_FIRST_BLOCK = [
+    (r'_depthwise_conv\.(\w+)', r'conv_dw.\1'),
+    (r'_project_conv\.(\w+)', r'conv_pw.\1'),
+    (r'_bn([12])\.(\w+)', r'bn\1.\2'),
+]
+_EFFICIENTNET_BLOCK = [
+    (r'_expand_conv\.(\w+)', r'conv_pw.\1'),
+    (r'_depthwise_conv\.(\w+)', r'conv_dw.\1'),
+    (r'_project_conv\.(\w+)', r'conv_pwl.\1'),
+    (r'_bn0\.(\w+)', r'bn1.\1'),
+    (r'_bn1\.(\w+)', r'bn2.\1'),
+    (r'_bn2\.(\w+)', r'bn3.\1'),
+]
+
 _BERT_EMBEDDINGS = [
     (r'(word|position)_embeddings\.weight', r'\1_embed.weight'),
     (r'token_type_embeddings\.weight', r'type_embed.weight'),
@@ -131,6 +154,20 @@ def clip_vit_names(keys: Iterable[str]) -> dict[str, str]:
 def timm_vit_names(keys: Iterable[str]) -> dict[str, str]:
     """Vision transformer of timm or DeiT → ViTImageEncoder and MultiLevelViT, the classifier left out."""
     return _rename(keys, _TIMM_VIT, '', 'backbone.')
+
+
+def efficientnet_lite0_names(keys: Iterable[str]) -> dict[str, str]:
+    """EfficientNet-Lite0 of ``efficientnet-lite-pytorch`` → TIMMImageEncoder (timm's ``tf_efficientnet_lite0``).
+
+    The classifier becomes that of ClassProbabilityEncoder.
+    """
+    keys = list(keys)
+    names = _rename(keys, _EFFICIENTNET, '', '')
+    places = [(stage, block) for stage, count in enumerate(_EFFICIENTNET_B0_STAGES) for block in range(count)]
+    for number, (stage, block) in enumerate(places):
+        rules = _EFFICIENTNET_BLOCK if number else _EFFICIENTNET_FIRST_BLOCK
+        names.update(_rename(keys, rules, f'_blocks.{number}.', f'backbone.blocks.{stage}.{block}.'))
+    return names
 
 
 def hf_text_names(keys: Iterable[str]) -> dict[str, str]:

@@ -1,0 +1,24 @@
+"""Photos and words without any training: ConSE on starter weights. `--model starter` is this config.
+
+python tools/test.py configs/starter/starter_conse.py
+"""
+
+_base_ = [
+    '../_base_/models/starter.py',
+    '../_base_/datasets/photos_224.py',
+    '../_base_/schedules/evaluation.py',
+    '../_base_/default_runtime.py',
+]
+ready = True  # all weights come from init_cfg: no checkpoint is needed
+trained_on = 'ImageNet and all-MiniLM-L6-v2: no pair of picture and caption'
+aligned_model = _base_.model  # what `mmvlforge align` fits: it reads the features that the classes are made of
+model = dict(
+    image_encoder=dict(
+        type='ClassProbabilityEncoder',
+        in_dims=_base_.image_dims,
+        temperature=2.0,  # chosen on Flickr8k's dev split: t2i R@10 is 23.4 at 1, 25.8 at 1.5, 27.1 at 2
+        init_cfg=dict(type='StarterWeights', name='efficientnet_lite0'),
+    ),
+    image_dims=1000,
+    init_cfg=dict(type='ClassNameAlignment', tokenizer=_base_.tokenizer.name),
+)

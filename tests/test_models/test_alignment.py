@@ -1,0 +1,184 @@
+"""Projections filled without gradients: ConSE and ridge regression."""
+
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from tiny_vilem import WORDS
+from torch import nn
+from transformers import BertTokenizerFast
+
+from mmvlforge.models import DualEncoder
+from mmvlforge.models.weights import ClassNameAlignment
+from mmvlforge.models.weights.alignment import RidgeFit, RidgeSums, fit_ridge
+from mmvlforge.registry import MODELS
+from mmvlforge.structures import ImageFeatures, VLInputs
+
+NAMES = ['red car', 'blue car', 'picture']
+Sample = namedtuple('Sample', 'index num_images num_captions')
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmvlforge')
+
+
+def dual_encoder(image_dims: int) -> DualEncoder:
+    text = dict(
+        type='BertTextEncoder',
+        vocab_size=len(WORDS),
+        embed_dims=16,
+        num_layers=1,
+        num_heads=2,
+        ffn_dims=16,
+        pooling='mean',
+        drop=0.0,
+        attn_drop=0.0,
+    )
+    image = dict(type='NullImageEncoder', embed_dims=image_dims)
+    torch.manual_seed(0)
+    return DualEncoder(image, text, image_dims=image_dims, text_dims=16, embed_dims=16)
+
+
+def test_conse_is_the_mean_of_class_names_weighed_by_their_probabilities(tmp_path):
+    (tmp_path / 'words.txt').write_text('\n'.join(WORDS))
+    BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
+    net = dual_encoder(len(NAMES))
+    ClassNameAlignment(str(tmp_path), NAMES, 'a {}')(net)
+    tokenizer = BertTokenizerFast.from_pretrained(tmp_path)
+    features = []
+    for name in NAMES:
+        ids = torch.tensor([tokenizer(f'a {name}')['input_ids']])
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        features.append(net.text_encoder(VLInputs(None, ids, mask, mask))[0, 0])
+    classes = torch.stack(features)
+    probabilities = torch.tensor([[0.7, 0.2, 0.1]])
+    wanted = nn.functional.normalize(probabilities @ (classes - classes.mean(dim=0)), dim=-1)
+    assert torch.allclose(nn.functional.normalize(net.image_proj(probabilities), dim=-1), wanted, atol=1e-5)
+    assert torch.allclose(net.text_proj(classes), classes - classes.mean(dim=0), atol=1e-5)
+
+
+def test_class_names_of_imagenet_and_a_model_that_does_not_fit(tmp_path):
+    names = ClassNameAlignment('starter::minilm').class_names
+    assert len(names) == 1000 and names[0] == 'tench' and names[-1] == 'toilet tissue'
+    (tmp_path / 'words.txt').write_text('\n'.join(WORDS))
+    BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match='set image_dims=3, text_dims=16 and embed_dims=16'):
+        ClassNameAlignment(str(tmp_path), NAMES)(dual_encoder(5))
+
+
+def pairs(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(count, 6, generator=generator) + 2
+    return images, images @ torch.randn(6, 4, generator=generator) + torch.randn(count, 4, generator=generator) / 9
+
+
+@pytest.mark.parametrize('size', [1, 7, 256, 300, 1000])
+def test_sums_are_the_same_to_the_last_bit_for_any_chunks(size):
+    images, texts = pairs(1000)
+    whole, chunked = RidgeSums(6, 4), RidgeSums(6, 4)
+    whole.add(images, texts)
+    for image, text in zip(images.split(size), texts.split(size)):
+        chunked.add(image, text)
+    assert torch.equal(chunked.total(), whole.total())
+
+
+@pytest.mark.parametrize('penalty', [0.1, 10.0, 1000.0])
+def test_ridge_is_the_solution_of_its_normal_equations(penalty):
+    images, texts = pairs(500)
+    sums, others = RidgeSums(6, 4), RidgeSums(6, 4)
+    sums.add(images[:300], texts[:300])
+    others.add(images[300:], texts[300:])
+    fit = RidgeFit.of(sums.total(others))
+    x, y = (side.double().numpy() - side.double().numpy().mean(axis=0) for side in (images, texts))
+    wanted = np.linalg.solve(x.T @ x + penalty * np.eye(6), x.T @ y).T
+    np.testing.assert_allclose(fit.weight(penalty).numpy(), wanted, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.image_mean.numpy(), images.double().mean(dim=0).numpy(), rtol=1e-12)
+
+
+def test_features_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match='not finite'):
+        RidgeSums(2, 1).add(torch.tensor([[1.0, float('nan')]]), torch.ones(1, 1))
+
+
+class Known(nn.Module):
+    """A dual encoder whose encoders look their features up: pictures by number, captions by number."""
+
+    def __init__(self, images: torch.Tensor, texts: torch.Tensor) -> None:
+        super().__init__()
+        self.image_proj, self.text_proj = nn.Linear(images.shape[1], 4), nn.Linear(4, 4)
+        self.images, self.texts = images, texts
+
+    def data_preprocessor(self, batch):
+        return batch
+
+    def image_encoder(self, inputs):
+        return ImageFeatures(self.images[inputs.images], ())
+
+    def text_encoder(self, inputs):
+        return self.texts[inputs.input_ids][:, None]
+
+
+class Loader(list):
+    """Batches of so many pictures, with one caption or two."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.dataset = range(count)
+        captions = [[2 * i] if i % 3 else [2 * i, 2 * i + 1] for i in range(count)]
+        for rows in torch.arange(count).split(size):
+            ids = torch.tensor([number for row in rows.tolist() for number in captions[row]])
+            samples = [Sample(row, 1, len(captions[row])) for row in rows.tolist()]
+            self.append(dict(inputs=VLInputs(rows, ids, None, None), data_samples=samples))
+
+
+def fitted(size: int, penalties=(1, 100, 1e6), seed: int = 0) -> tuple[Known, object]:
+    images, texts = pairs(120)
+    captions = texts.repeat_interleave(2, dim=0) + torch.randn(240, 4, generator=torch.Generator().manual_seed(1)) / 99
+    net = Known(images, captions)
+    return net, fit_ridge(net, Loader(120, size), penalties, 0.2, seed)
+
+
+def test_a_fit_chooses_its_penalty_on_pictures_that_it_has_not_seen_and_finds_captions():
+    net, found = fitted(7)
+    assert len(found.held_out) == 24 and found.penalty == 1
+    assert found.scores[1]['RSUM'] > found.scores[1e6]['RSUM']
+    assert 'penalty 1 (RSUM on 24 pictures that were held out: 1: ' in str(found)
+    images, texts = pairs(120)
+    scores = (
+        nn.functional.normalize(net.image_proj(images), dim=-1)
+        @ nn.functional.normalize(net.text_proj(texts), dim=-1).T
+    )
+    assert (scores.argmax(dim=1) == torch.arange(120)).float().mean() > 0.6
+    assert torch.equal(net.text_proj.weight, torch.eye(4))
+
+
+def test_a_fit_depends_on_neither_batches_nor_chance():
+    net, found = fitted(7)
+    for size in (1, 120):
+        other, again = fitted(size)
+        assert again == found
+        assert torch.equal(other.image_proj.weight, net.image_proj.weight)
+        assert torch.equal(other.text_proj.bias, net.text_proj.bias)
+    assert fitted(7, seed=1)[1].held_out != found.held_out
+
+
+def test_one_penalty_holds_nothing_out_and_too_few_pictures_are_told():
+    assert fitted(7, (3,))[1] == (3, [], {})
+    net = Known(*pairs(4))
+    with pytest.raises(ValueError, match='4 pictures are too few to hold 20% of them out'):
+        fit_ridge(net, Loader(4, 2), (1, 2), 0.2, 0)
+    two = Loader(10, 2)
+    two[0]['data_samples'][0] = Sample(0, 2, 1)
+    with pytest.raises(ValueError, match='item 0 has 2 pictures, to align it must have one'):
+        fit_ridge(Known(*pairs(20)), two, (1, 2), 0.2, 0)
+
+
+def test_settings_that_are_wrong():
+    from mmvlforge.models.weights import RidgeAlignment
+
+    for wrong in (dict(penalties=()), dict(penalties=(0, 1)), dict(holdout=1.0)):
+        with pytest.raises(ValueError, match='RidgeAlignment: needs penalties above 0'):
+            RidgeAlignment({}, **wrong)
+    assert MODELS.get('DualEncoder') is DualEncoder
