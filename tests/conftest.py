@@ -1,5 +1,6 @@
 """What all tests share: a small generated data set and a tiny config on it."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from project import ROOT, run_tool
 from tiny_vilem import write_tiny_retriever
 
 from mmvlforge.registry import MODELS
+
+# A logger that one test made writes to that test's output, which is closed in the next: no traceback of it there.
+logging.raiseExceptions = False
 
 
 @pytest.fixture(scope='session')
