@@ -41,6 +41,7 @@ class Item(NamedTuple):
         part_read: Number of the word of which the limit left a part.
         left_out: Letters that were left out of the caption, so that it is like those of the training set.
         statistics: Of its picture and its caption, as far as the model read them, see :class:`FeatureWatch`.
+        unfamiliar: Which of these, ``'image'`` and ``'text'``, are unlike all that the model has seen.
     """
 
     query: Query
@@ -53,6 +54,7 @@ class Item(NamedTuple):
     part_read: int | None = None
     left_out: tuple[str, ...] = ()
     statistics: dict[str, np.ndarray] = {}
+    unfamiliar: tuple[str, ...] = ()
 
 
 class ForgeInferencer(BaseInferencer):
@@ -195,10 +197,15 @@ class ForgeInferencer(BaseInferencer):
 
     def _watched(self, items: list[Item]) -> list[Item]:
         seen = self.watch.take() if self.watch else {}
-        return [
-            item._replace(statistics={part: rows[row] for part, rows in seen.items() if _is_read(item, part)})
-            for row, item in enumerate(items)
-        ]
+        known = self.trained.familiarity
+        far = {part: known[part].distances(rows) > 1 for part, rows in seen.items() if part in known}
+        watched = []
+        for row, item in enumerate(items):
+            read = [part for part in seen if _is_read(item, part)]
+            statistics = {part: seen[part][row] for part in read}
+            unfamiliar = tuple(part for part in read if part in far and far[part][row])
+            watched.append(item._replace(statistics=statistics, unfamiliar=unfamiliar))
+        return watched
 
     def statistics(self, inputs: Any, batch_size: int = 32) -> dict[str, np.ndarray]:
         """Statistics of the encoders' tokens (:class:`FeatureWatch`), of ``'image'`` and ``'text'`` each ``(N, 2 C)``.
@@ -213,13 +220,6 @@ class ForgeInferencer(BaseInferencer):
             for part, row in item.statistics.items() if item else ():
                 rows.setdefault(part, []).append(row)
         return {part: np.stack(found) for part, found in rows.items()}
-
-    def unfamiliar(self, item: Item) -> list[str]:
-        """Which of a query, ``'image'`` and ``'text'``, are unlike all that the model has seen."""
-        fitted = self.trained.familiarity
-        return [
-            part for part, row in item.statistics.items() if part in fitted and fitted[part].distances(row[None]) > 1
-        ]
 
     def _progress(self, batches: Iterator[list]) -> Iterable[list]:
         console = Console(stderr=True)
@@ -299,7 +299,7 @@ class ForgeInferencer(BaseInferencer):
 
     def input_warnings(self, item: Item) -> list[str]:
         """What is to be said about what the model could not read of a query, or never saw the like of."""
-        strange = [dict(image='picture', text='caption')[part] for part in self.unfamiliar(item)]
+        strange = [dict(image='picture', text='caption')[part] for part in item.unfamiliar]
         told = [f'unlike what the model learnt from: {" and ".join(strange)}'] if strange else []
         if item.picture and item.picture.has_more:
             told.append('the file holds several pictures or pages: the first was read')

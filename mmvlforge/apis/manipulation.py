@@ -113,7 +113,7 @@ class ManipulationInferencer(ForgeInferencer):
         )
 
     def _verdict(self, item: Item, sample: VLDataSample) -> str:
-        if self.unfamiliar(item):
+        if item.unfamiliar:
             return 'inconclusive'
         return 'fake' if sample.pred_fake_score > 0.5 else 'real'
 
