@@ -69,10 +69,13 @@ def export_model(
     if retriever and not retrieves:
         raise ValueError(f'{config}: a model of type {kind!r} is no dual encoder, of which a part would retrieve')
     familiarity = {}
-    if pairs is not None:
+    if pairs is None:
+        trained = load_trained(config, weights, cfg_options)
+    else:
         asks = RetrievalInferencer if retrieves else ManipulationInferencer
-        familiarity = learn_familiarity(asks(config, weights, cfg_options=cfg_options), pairs)
-    state = whole = load_trained(config, weights, cfg_options).model.state_dict()
+        inferencer = asks(config, weights, cfg_options=cfg_options)
+        trained, familiarity = inferencer.trained, learn_familiarity(inferencer, pairs)
+    state = whole = trained.model.state_dict()
     described = described_config(cfg, cfg_options)
     if retriever:
         cfg, state = as_retriever(cfg, whole)
