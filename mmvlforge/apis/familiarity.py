@@ -14,7 +14,7 @@ from mmvlforge.annotations.values import one_line
 from mmvlforge.datasets.nested_datasets import nested_datasets
 from mmvlforge.evaluation.familiarity import Familiarity, fit_familiarity
 from mmvlforge.registry import DATASETS
-from mmvlforge.structures import ImageFeatures, VLInputs
+from mmvlforge.structures import ImageFeatures
 
 if TYPE_CHECKING:
     from mmvlforge.apis.inferencer import ForgeInferencer
@@ -52,8 +52,8 @@ class FeatureWatch:
 
     def _keep_text(self, module: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
         if len(args) == 1 and not kwargs:  # the caption alone, not beside a picture
-            inputs: VLInputs = args[0]
-            self._seen['text'] = _statistics(output, inputs.word_mask)
+            words = args[0].word_mask
+            self._seen['text'] = _statistics(output[:, : words.shape[1]], words)  # SigLIP's tower fills captions up
 
 
 def _statistics(tokens: Tensor, mask: Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from project import run_tool
 from safetensors.torch import load_file, save_file
 
 from mmvlforge import ManipulationInferencer, ProofreadInferencer, RetrievalInferencer
+from mmvlforge.apis.familiarity import FeatureWatch
 from mmvlforge.cli import main
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
@@ -217,6 +218,23 @@ def test_what_it_never_saw_gets_no_verdict(exported):
     assert [result['verdict'] for result in found[:3]] == ['inconclusive', 'inconclusive', None]
     assert found[3]['verdict'] in ('real', 'fake')
     assert found[0]['fake_score'] is not None
+
+
+def test_a_tower_that_fills_captions_up_is_watched_at_their_words():
+    net = torch.nn.Module()
+    net.image_encoder = torch.nn.Identity()
+    net.text_encoder = MODELS.build(
+        dict(type='PreNormTextEncoder', vocab_size=30, embed_dims=8, num_layers=1, num_heads=2, ffn_dims=8,
+             max_length=16, causal=False, eos_id=None)
+    )  # fmt: skip
+    watch = FeatureWatch(net)
+    with torch.no_grad():
+        tokens = net.text_encoder(batch())
+    assert tokens.shape[1] == 16
+    seen = watch.take()['text']
+    first = tokens[1, :4]  # the second caption has four words
+    expected = torch.cat([first.mean(0), first.std(0, correction=0)])
+    np.testing.assert_allclose(seen[1], expected.numpy(), atol=1e-6)
 
 
 def test_what_is_known_belongs_to_the_weights(exported, tmp_path):
