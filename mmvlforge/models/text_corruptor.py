@@ -9,6 +9,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, P
 
 from mmvlforge.models.weights.reading import require_finite
 from mmvlforge.registry import MODELS
+from mmvlforge.starter_files import starter_folder
 from mmvlforge.structures import IGNORE, EditedText, VLInputs
 
 
@@ -63,7 +64,7 @@ class TextCorruptor(nn.Module):
     Args:
         name: Folder, or name on the Hugging Face hub, of the masked language model and its tokenizer. It must be the
             tokenizer that made the inputs, unless ``tokenizer`` names that. Modes other than ``'lm'`` read the
-            tokenizer only.
+            tokenizer only, and take ``starter::minilm`` too.
         mode: ``'lm'``; ``'random'`` draws uniformly from the vocabulary (Table 7 F); ``'masked'`` writes [MASK], for
             masked language modelling (Table 7 B).
         rate: Probability that a token is chosen. Defaults to the paper's 0.15.
@@ -259,7 +260,7 @@ class TextCorruptor(nn.Module):
     def _load(self) -> _Knowledge:
         model = None
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(starter_folder(self.name), trust_remote_code=False)
             if self.mode == 'lm':
                 model, report = AutoModelForMaskedLM.from_pretrained(
                     self.name, trust_remote_code=False, output_loading_info=True

@@ -11,8 +11,8 @@ from torch import nn
 from transformers import BertTokenizerFast
 
 from mmvlforge.models import DualEncoder
-from mmvlforge.models.weights import ClassNameAlignment
-from mmvlforge.models.weights.alignment import RidgeFit, RidgeSums, fit_ridge
+from mmvlforge.models.weights import ClassNameAlignment, RidgeAlignment
+from mmvlforge.models.weights.alignment import PENALTIES, RidgeFit, RidgeSums, fit_ridge
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import ImageFeatures, VLInputs
 
@@ -65,7 +65,7 @@ def test_class_names_of_imagenet_and_a_model_that_does_not_fit(tmp_path):
     assert len(names) == 1000 and names[0] == 'tench' and names[-1] == 'toilet tissue'
     (tmp_path / 'words.txt').write_text('\n'.join(WORDS))
     BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match='set image_dims=3, text_dims=16 and embed_dims=16'):
+    with pytest.raises(ValueError, match=r'image_proj has weights \(16, 5\), .* makes \(16, 3\): .* have 3 channels'):
         ClassNameAlignment(str(tmp_path), NAMES)(dual_encoder(5))
 
 
@@ -175,9 +175,77 @@ def test_one_penalty_holds_nothing_out_and_too_few_pictures_are_told():
         fit_ridge(Known(*pairs(20)), two, (1, 2), 0.2, 0)
 
 
-def test_settings_that_are_wrong():
-    from mmvlforge.models.weights import RidgeAlignment
+class Layered(nn.Module):
+    """An image encoder that maps what its stem looks up, [CLS] first."""
 
+    def __init__(self, stem: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.stem_proj = stem, nn.Linear(6, 4)
+
+    def forward(self, inputs):
+        return ImageFeatures(self.stem_proj(self.stem(inputs))[:, 0], ())
+
+
+class Stem(nn.Module):
+    def __init__(self, images: torch.Tensor) -> None:
+        super().__init__()
+        self.images = images
+
+    def forward(self, inputs):
+        return self.images[inputs.images][:, None].expand(-1, 3, -1)
+
+
+class KnownBelow(Known):
+    """Its image encoder has the features below another map."""
+
+    def __init__(self, images: torch.Tensor, texts: torch.Tensor) -> None:
+        super().__init__(images, texts)
+        self.layered = Layered(Stem(images))
+        self.image_proj = nn.Linear(4, 4)
+
+    def image_encoder(self, inputs):
+        return self.layered(inputs)
+
+
+def below(keep, monkeypatch, images=None, **kwargs) -> KnownBelow:
+    """A network aligned below its image encoder's own map."""
+    known, texts = pairs(240)
+    monkeypatch.setattr('mmengine.runner.Runner.build_dataloader', lambda cfg: Loader(120, 7))
+    net = KnownBelow(known if images is None else images, texts)
+    where = dict(features='layered.stem', projection='layered.stem_proj', keep=keep and str(keep))
+    RidgeAlignment(dict(type='of pictures'), **(where | kwargs))(net)
+    return net
+
+
+def test_a_map_below_is_fitted_as_the_last_one_would_be(monkeypatch):
+    images, texts = pairs(240)
+    direct = Known(images, texts)
+    fit_ridge(direct, Loader(120, 7), PENALTIES, 0.1, 0)
+    net = below(None, monkeypatch)
+    assert torch.equal(net.layered.stem_proj.weight, direct.image_proj.weight)
+    inputs = VLInputs(torch.arange(5), None, None, None)
+    torch.testing.assert_close(net.image_proj(net.image_encoder(inputs).cls), direct.image_proj(images[:5]))
+
+
+def test_a_solution_is_kept_and_belongs_to_its_encoders_and_settings(tmp_path, monkeypatch):
+    keep = tmp_path / 'new' / 'ridge.safetensors'
+    torch.manual_seed(3)
+    first = below(keep, monkeypatch)
+    drawn = torch.rand(1)
+    assert [path.name for path in keep.parent.iterdir()] == ['ridge.safetensors']
+    torch.manual_seed(3)
+    with monkeypatch.context() as patch:
+        patch.setattr('mmvlforge.models.weights.alignment.solve_ridge', None)  # no second fit
+        again = below(keep, patch)
+    assert torch.equal(torch.rand(1), drawn)  # chance goes on as if there had been a fit
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values()))
+    with pytest.raises(ValueError, match='ridge.safetensors: was fitted with the settings'):
+        below(keep, monkeypatch, seed=1)
+    with pytest.raises(ValueError, match='ridge.safetensors: was fitted to other encoders or captions'):
+        below(keep, monkeypatch, images=pairs(240, seed=1)[0])
+
+
+def test_settings_that_are_wrong():
     for wrong in (dict(penalties=()), dict(penalties=(0, 1)), dict(holdout=1.0)):
         with pytest.raises(ValueError, match='RidgeAlignment: needs penalties above 0'):
             RidgeAlignment({}, **wrong)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from project import ROOT, run_tool
+from transformers import BertModel
 
 from mmvlforge.cli import main
 from mmvlforge.forge import caption_scenes
@@ -22,7 +23,7 @@ def folder(tmp_path_factory):
     return out
 
 
-def model_of(folder, **corruptor):
+def model_of(folder, init_cfg=None, **corruptor):
     config = dict(
         vocab_size=WORDS,
         hidden_size=16,
@@ -33,7 +34,7 @@ def model_of(folder, **corruptor):
         attention_probs_dropout_prob=0.0,
     )
     corruptor = dict(type='TextCorruptor', name=str(folder / 'tokenizer'), mode='masked', **corruptor)
-    return MODELS.build(dict(type='MaskedLanguageModel', config=config, corruptor=corruptor))
+    return MODELS.build(dict(type='MaskedLanguageModel', config=config, corruptor=corruptor, init_cfg=init_cfg))
 
 
 def test_loss_is_the_mean_over_masked_tokens(folder):
@@ -59,6 +60,21 @@ def test_no_masked_token_is_a_true_zero(folder):
     assert all(p.grad is None or (p.grad == 0).all() for p in model.parameters())
     with pytest.raises(ValueError, match="mode must be 'loss' or 'tensor', got 'predict'"):
         model(VLInputs(None, ids, ids > 0, ids > 4), mode='predict')
+
+
+def test_it_starts_from_the_body_of_a_folder_and_keeps_its_own_head(folder, tmp_path):
+    model = model_of(folder)
+    config = model.model.config
+    torch.manual_seed(7)
+    body = BertModel(config, add_pooling_layer=False)
+    body.save_pretrained(tmp_path)
+    started = model_of(folder, init_cfg=dict(type='HFPretrained', folder=str(tmp_path)))
+    before = started.model.cls.predictions.transform.dense.weight.clone()
+    started.init_weights()
+    loaded = started.model.bert.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in body.state_dict().items())
+    assert started.model.cls.predictions.decoder.weight is started.model.bert.embeddings.word_embeddings.weight
+    assert torch.equal(started.model.cls.predictions.transform.dense.weight, before)
 
 
 TINY = """

@@ -6,13 +6,18 @@ image_proj.
 n pictures, C_v channels of their global feature, C_t of a sentence's.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import get_weight
 
@@ -43,7 +48,7 @@ def unit(rows: Tensor) -> np.ndarray:
     return nn.functional.normalize(rows, dim=-1).cpu().numpy()
 
 
-def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor) -> None:
+def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor, projection: str = 'image_proj') -> None:
     """Set both projections of a dual encoder.
 
     Args:
@@ -51,22 +56,28 @@ def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor) -> Non
         weight: ``(C_t, C_v)``.
         image_bias: ``(C_t,)``.
         text_mean: What is taken from every sentence ``(C_t,)``.
+        projection: The linear map of the picture's features that is set. If it is another one than ``image_proj``,
+            that one becomes the identity.
 
     Raises:
         ValueError: A shape does not fit.
     """
-    shapes = tuple(net.image_proj.weight.shape), tuple(net.text_proj.weight.shape)
     size = len(text_mean)
-    if shapes != (tuple(weight.shape), (size, size)):
-        raise ValueError(
-            f'image_proj and text_proj have weights {shapes}, this alignment makes {tuple(weight.shape)} and '
-            f'{(size, size)}: set image_dims={weight.shape[1]}, text_dims={size} and embed_dims={size}'
-        )
+    maps = {projection: (weight, image_bias), 'text_proj': (torch.eye(size), -text_mean)}
+    if projection != 'image_proj':
+        maps['image_proj'] = torch.eye(size), torch.zeros(size)
+    for name, (wanted, _) in maps.items():
+        found = tuple(net.get_submodule(name).weight.shape)
+        if found != tuple(wanted.shape):
+            raise ValueError(
+                f'{name} has weights {found}, this alignment makes {tuple(wanted.shape)}: the features that are '
+                f'aligned have {weight.shape[1]} channels, and text_dims and embed_dims must be {size}'
+            )
     with torch.no_grad():
-        net.image_proj.weight.copy_(weight)
-        net.image_proj.bias.copy_(image_bias)
-        net.text_proj.weight.copy_(torch.eye(size))
-        net.text_proj.bias.copy_(-text_mean)
+        for name, (values, bias) in maps.items():
+            module: Any = net.get_submodule(name)
+            module.weight.copy_(values)
+            module.bias.copy_(bias)
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -207,6 +218,11 @@ class RidgeAlignment:
         penalties: λ to choose from.
         holdout: Share of the pictures that is held out, of 1,000 at most; with one penalty none is.
         seed: Draws the pictures that are held out.
+        features: The module whose first token is regressed, such as ``'image_encoder.stem'`` of a HybridImageEncoder;
+            None for the global feature of the whole image encoder.
+        projection: The linear map that is fitted, such as ``'image_encoder.stem_proj'``; see :func:`fill`.
+        keep: File in which the solution is kept, for further runs of the same encoders and settings. Pictures or
+            captions that are changed under the same names are not noticed.
     """
 
     def __init__(
@@ -215,17 +231,64 @@ class RidgeAlignment:
         penalties: Sequence[float] = PENALTIES,
         holdout: float = 0.1,
         seed: int = 0,
+        features: str | None = None,
+        projection: str = 'image_proj',
+        keep: str | None = None,
     ) -> None:
         if not penalties or min(penalties) <= 0 or not 0 < holdout < 1:
             raise ValueError(
                 f'RidgeAlignment: needs penalties above 0 and a holdout between 0 and 1, got {penalties} and {holdout}'
             )
         self.dataloader, self.penalties, self.holdout, self.seed = dataloader, list(penalties), holdout, seed
+        self.features, self.projection, self.keep = features, projection, keep
 
     def __call__(self, module: nn.Module) -> None:
-        """Fill ``module``, a DualEncoder whose encoders are initialised."""
-        loader = Runner.build_dataloader(self.dataloader)
-        print_log(str(fit_ridge(module, loader, self.penalties, self.holdout, self.seed)), logger='current')
+        """Fill ``module``, a DualEncoder whose encoders are initialised; torch's own randomness stays as it was.
+
+        Raises:
+            ValueError: As in :func:`fit_ridge`, or ``keep`` is of other encoders or settings.
+        """
+        net: Any = module
+        with torch.random.fork_rng(devices=[]):  # starting workers draws a number
+            loader = Runner.build_dataloader(self.dataloader)
+            first = self._first(net, loader) if self.keep else {}
+            if self.keep and Path(self.keep).is_file():
+                fill(net, **self._kept(first), projection=self.projection)
+                print_log(f'ridge regression, read from {self.keep}', logger='current')
+                return
+            solution, told = solve_ridge(net, loader, self.penalties, self.holdout, self.seed, self.features)
+            fill(net, **solution, projection=self.projection)
+            print_log(str(told), logger='current')
+            if self.keep and is_main_process():
+                new = Path(f'{self.keep}.new')
+                new.parent.mkdir(parents=True, exist_ok=True)
+                save_file(solution | first, new, dict(settings=self._settings()))
+                new.replace(self.keep)
+
+    def _first(self, net: Any, loader: Iterable) -> dict[str, Tensor]:
+        """Features of the first pictures and captions, by which encoders are told apart."""
+        images, captions, _ = next(iter(encode_pairs(net, loader, self.features)))
+        return dict(first_images=images, first_captions=torch.cat(captions))
+
+    def _kept(self, first: dict[str, Tensor]) -> dict[str, Tensor]:
+        with safe_open(self.keep, 'pt') as file:
+            settings = (file.metadata() or {}).get('settings')
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
+        if settings != self._settings():
+            raise ValueError(
+                f'{self.keep}: was fitted with the settings {settings}, not {self._settings()}; delete it, or name '
+                'another file'
+            )
+        for key, features in first.items():
+            kept = found.pop(key)
+            if kept.shape != features.shape or not torch.allclose(kept, features, atol=1e-3, rtol=1e-2):
+                raise ValueError(
+                    f'{self.keep}: was fitted to other encoders or captions; delete it, or name another file'
+                )
+        return found
+
+    def _settings(self) -> str:
+        return json.dumps([self.dataloader, self.penalties, self.holdout, self.seed, self.features], default=str)
 
 
 class Aligned(NamedTuple):
@@ -255,7 +318,22 @@ def fit_ridge(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Aligned:
-    """Fill the projections of a dual encoder by ridge regression; see RidgeAlignment.
+    """Fill the projections of a dual encoder by ridge regression; arguments and errors as in :func:`solve_ridge`."""
+    solution, told = solve_ridge(net, loader, penalties, holdout, seed, progress=progress)
+    fill(net, **solution)
+    return told
+
+
+def solve_ridge(
+    net: Any,
+    loader: Iterable,
+    penalties: Sequence[float],
+    holdout: float,
+    seed: int,
+    features: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, Tensor], Aligned]:
+    """What :func:`fill` puts into a dual encoder by ridge regression; see RidgeAlignment.
 
     Args:
         net: The dual encoder.
@@ -263,10 +341,14 @@ def fit_ridge(
         penalties: As there.
         holdout: As there.
         seed: As there.
+        features: As there.
         progress: Called with how many of how many pictures are encoded.
 
+    Returns:
+        Arguments of :func:`fill`, and what was chosen.
+
     Raises:
-        ValueError: There are too few pictures, an item has not one whole picture, or a shape does not fit.
+        ValueError: There are too few pictures, or an item has not one whole picture.
     """
     count = len(loader.dataset)  # type: ignore[attr-defined]
     size = min(int(holdout * count), _HOLDOUT_MOST) if len(penalties) > 1 else 0
@@ -275,23 +357,22 @@ def fit_ridge(
             f'{count} pictures are too few to hold {holdout:.0%} of them out; give one penalty, or more data'
         )
     held = set(torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].tolist())
-    dims = net.image_proj.in_features, net.text_proj.in_features
-    fitted, kept = RidgeSums(*dims), RidgeSums(*dims)
+    all_sums: list[RidgeSums] = []  # of the pictures to fit, of those held out
     kept_images: list[Tensor] = []
     kept_texts: list[Tensor] = []
     done = 0
-    for images, texts, samples in encode_pairs(net, loader):
+    for images, texts, samples in encode_pairs(net, loader, features):
+        all_sums = all_sums or [RidgeSums(images.shape[1], texts[0].shape[1]) for _ in range(2)]
         for image, captions, sample in zip(images, texts, samples):
             if not len(captions):
                 continue
-            sums = fitted
             if sample.index in held:
-                sums = kept
                 kept_images.append(image.double())
                 kept_texts.append(captions.double())
-            sums.add(image[None], captions.double().mean(dim=0)[None])
+            all_sums[sample.index in held].add(image[None], captions.double().mean(dim=0)[None])
         done += len(samples)
         progress(done, count)
+    fitted, kept = all_sums
     scores = {}
     penalty = penalties[0]
     if kept_images:
@@ -303,25 +384,35 @@ def fit_ridge(
         penalty = max(penalties, key=lambda each: scores[each]['RSUM'])
     fit = RidgeFit.of(fitted.total(kept))
     weight = fit.weight(penalty)
-    fill(net, weight.float(), -(weight @ fit.image_mean).float(), fit.text_mean.float())
-    return Aligned(penalty, sorted(held), scores)
+    solution = dict(weight=weight, image_bias=-(weight @ fit.image_mean), text_mean=fit.text_mean)
+    return {key: value.float().contiguous() for key, value in solution.items()}, Aligned(penalty, sorted(held), scores)
 
 
 @torch.no_grad()
-def encode_pairs(net: Any, loader: Iterable) -> Iterator[tuple[Tensor, tuple[Tensor, ...], list[VLDataSample]]]:
+def encode_pairs(
+    net: Any, loader: Iterable, features: str | None = None
+) -> Iterator[tuple[Tensor, tuple[Tensor, ...], list[VLDataSample]]]:
     """Features before the projections: of the batch's pictures ``(B, C_v)``, of each one's captions ``(K, C_t)``.
+
+    Args:
+        net: The dual encoder.
+        loader: Loader of a RetrievalDataset, one picture an item.
+        features: As in RidgeAlignment.
 
     Raises:
         ValueError: An item has not one whole picture.
     """
     training = net.training
     net.eval()
-    for batch in loader:
-        data = net.data_preprocessor(batch)
-        inputs, samples = data['inputs'], data['data_samples']
-        for sample in samples:
-            if sample.num_images != 1:
-                raise ValueError(f'item {sample.index} has {sample.num_images} pictures, to align it must have one')
-        captions = net.text_encoder(inputs)[:, 0].cpu().split([sample.num_captions for sample in samples])
-        yield net.image_encoder(inputs).cls.cpu(), captions, samples
-    net.train(training)
+    try:
+        for batch in loader:
+            data = net.data_preprocessor(batch)
+            inputs, samples = data['inputs'], data['data_samples']
+            for sample in samples:
+                if sample.num_images != 1:
+                    raise ValueError(f'item {sample.index} has {sample.num_images} pictures, to align it must have one')
+            captions = net.text_encoder(inputs)[:, 0].cpu().split([sample.num_captions for sample in samples])
+            pictures = net.get_submodule(features)(inputs)[:, 0] if features else net.image_encoder(inputs).cls
+            yield pictures.cpu(), captions, samples
+    finally:
+        net.train(training)
