@@ -18,6 +18,7 @@ from torchvision.models import get_weight
 
 from mmvlforge.datasets.transforms import CaptionTokenizer, CleanCaptions
 from mmvlforge.evaluation.retrieval import image_text_metrics
+from mmvlforge.models.dual_encoder import pool_text
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 from mmvlforge.structures import VLDataSample, VLInputs
 
@@ -31,6 +32,7 @@ __all__ = [
     'encode_pairs',
     'fit_ridge',
     'unit',
+    'widths',
 ]
 
 PENALTIES = (10, 30, 100, 300, 1000, 3000, 10000)
@@ -43,29 +45,39 @@ def unit(rows: Tensor) -> np.ndarray:
     return nn.functional.normalize(rows, dim=-1).cpu().numpy()
 
 
+def widths(net: Any) -> tuple[int, int]:
+    """C_v and C_t of a dual encoder; a feature that it takes as it is, without a map, has its ``embed_dims``."""
+    image, text = (getattr(proj, 'in_features', None) or net.embed_dims for proj in (net.image_proj, net.text_proj))
+    return image, text
+
+
+def check_maps(net: Any, image_dims: int, text_dims: int) -> None:
+    """Raise ValueError if the projections of a dual encoder are no maps from C_v and C_t to C_t, with biases."""
+    for proj, dims in ((net.image_proj, image_dims), (net.text_proj, text_dims)):
+        if getattr(proj, 'bias', None) is None or proj.weight.shape != (text_dims, dims):
+            raise ValueError(
+                f'image_proj {net.image_proj} and text_proj {net.text_proj} cannot be filled by this alignment: set '
+                f'image_dims={image_dims}, text_dims={text_dims} and embed_dims={text_dims}, and proj_bias=True'
+            )
+
+
 def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor) -> None:
     """Set both projections of a dual encoder.
 
     Args:
-        net: The dual encoder; C_t must be its ``embed_dims``.
+        net: The dual encoder.
         weight: ``(C_t, C_v)``.
         image_bias: ``(C_t,)``.
         text_mean: What is taken from every sentence ``(C_t,)``.
 
     Raises:
-        ValueError: A shape does not fit.
+        ValueError: As :func:`check_maps`.
     """
-    shapes = tuple(net.image_proj.weight.shape), tuple(net.text_proj.weight.shape)
-    size = len(text_mean)
-    if shapes != (tuple(weight.shape), (size, size)):
-        raise ValueError(
-            f'image_proj and text_proj have weights {shapes}, this alignment makes {tuple(weight.shape)} and '
-            f'{(size, size)}: set image_dims={weight.shape[1]}, text_dims={size} and embed_dims={size}'
-        )
+    check_maps(net, *weight.T.shape)
     with torch.no_grad():
         net.image_proj.weight.copy_(weight)
         net.image_proj.bias.copy_(image_bias)
-        net.text_proj.weight.copy_(torch.eye(size))
+        net.text_proj.weight.copy_(torch.eye(len(text_mean)))
         net.text_proj.bias.copy_(-text_mean)
 
 
@@ -110,9 +122,9 @@ class ClassNameAlignment:
             some = [torch.tensor(row) for row in ids[start : start + _BLOCK]]
             padded = nn.utils.rnn.pad_sequence(some, batch_first=True)
             mask = torch.arange(padded.shape[1]) < torch.tensor([len(row) for row in some])[:, None]
-            device = net.text_proj.weight.device
+            device = next(net.parameters()).device
             inputs = VLInputs(None, padded.to(device), mask.to(device), mask.to(device))
-            rows.append(net.text_encoder(inputs)[:, 0].double().cpu())
+            rows.append(pool_text(net, net.text_encoder(inputs), inputs).double().cpu())
         net.text_encoder.train(training)
         classes = torch.cat(rows)
         mean = classes.mean(dim=0)
@@ -275,7 +287,8 @@ def fit_ridge(
             f'{count} pictures are too few to hold {holdout:.0%} of them out; give one penalty, or more data'
         )
     held = set(torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].tolist())
-    dims = net.image_proj.in_features, net.text_proj.in_features
+    dims = widths(net)
+    check_maps(net, *dims)  # now: to encode may take long
     fitted, kept = RidgeSums(*dims), RidgeSums(*dims)
     kept_images: list[Tensor] = []
     kept_texts: list[Tensor] = []
@@ -322,6 +335,6 @@ def encode_pairs(net: Any, loader: Iterable) -> Iterator[tuple[Tensor, tuple[Ten
         for sample in samples:
             if sample.num_images != 1:
                 raise ValueError(f'item {sample.index} has {sample.num_images} pictures, to align it must have one')
-        captions = net.text_encoder(inputs)[:, 0].cpu().split([sample.num_captions for sample in samples])
-        yield net.image_encoder(inputs).cls.cpu(), captions, samples
+        texts = pool_text(net, net.text_encoder(inputs), inputs).cpu()
+        yield net.image_encoder(inputs).cls.cpu(), texts.split([sample.num_captions for sample in samples]), samples
     net.train(training)
