@@ -122,7 +122,7 @@ class TrainedModel:
 
     def describe(self) -> dict:
         """Name, fingerprint and training set, as results carry them; null where the config does not say."""
-        dataset = self.cfg.get('train_dataloader', {}).get('dataset', {})
+        dataset = (self.cfg.get('train_dataloader') or {}).get('dataset', {})
         source = ''.join(dataset.get(key, '') for key in ('data_root', 'ann_file'))
         return dict(
             name=Path(self.config).stem,

@@ -12,7 +12,7 @@ from transformers import BertTokenizerFast
 
 from mmvlforge.models import DualEncoder
 from mmvlforge.models.weights import ClassNameAlignment, RidgeAlignment
-from mmvlforge.models.weights.alignment import PENALTIES, RidgeFit, RidgeSums, fit_ridge
+from mmvlforge.models.weights.alignment import PENALTIES, RidgeFit, RidgeSums, encode_pairs, fit_ridge
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import ImageFeatures, VLInputs
 
@@ -25,8 +25,8 @@ def scope():
     init_default_scope('mmvlforge')
 
 
-def dual_encoder(image_dims: int) -> DualEncoder:
-    text = dict(
+def dual_encoder(width: int, text: dict | None = None, **maps) -> DualEncoder:
+    text = text or dict(
         type='BertTextEncoder',
         vocab_size=len(WORDS),
         embed_dims=16,
@@ -37,9 +37,9 @@ def dual_encoder(image_dims: int) -> DualEncoder:
         drop=0.0,
         attn_drop=0.0,
     )
-    image = dict(type='NullImageEncoder', embed_dims=image_dims)
+    image = dict(type='SingleLevelEncoder', stem=dict(type='NullImageEncoder', embed_dims=width))
     torch.manual_seed(0)
-    return DualEncoder(image, text, image_dims=image_dims, text_dims=16, embed_dims=16)
+    return DualEncoder(image, text, **dict(dict(image_dims=width, text_dims=16, embed_dims=16), **maps))
 
 
 def test_conse_is_the_mean_of_class_names_weighed_by_their_probabilities(tmp_path):
@@ -65,8 +65,35 @@ def test_class_names_of_imagenet_and_a_model_that_does_not_fit(tmp_path):
     assert len(names) == 1000 and names[0] == 'tench' and names[-1] == 'toilet tissue'
     (tmp_path / 'words.txt').write_text('\n'.join(WORDS))
     BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r'image_proj has weights \(16, 5\), .* makes \(16, 3\): .* have 3 channels'):
+    with pytest.raises(ValueError, match='set image_dims=3, text_dims=16 and embed_dims=16'):
         ClassNameAlignment(str(tmp_path), NAMES)(dual_encoder(5))
+
+
+@pytest.mark.parametrize('reads', [dict(causal=True, eos_id=3), dict(causal=False, eos_id=None)])
+def test_sentences_are_read_where_the_text_encoder_has_them(tmp_path, reads):
+    """CLIP's at its end, SigLIP's at the last of all positions: for both alignments as when the model retrieves."""
+    size = dict(vocab_size=len(WORDS), embed_dims=16, num_layers=1, num_heads=2, ffn_dims=16, max_length=9)
+    net = dual_encoder(len(NAMES), dict(type='PreNormTextEncoder', **size, **reads))
+    ids = torch.tensor([[2, 5, 6, 3, 0], [2, 5, 9, 15, 3]])
+    mask = torch.arange(5) < torch.tensor([[4], [5]])
+    inputs = VLInputs(torch.zeros(2, 3, 8, 8), ids, mask, mask)
+    batch = dict(inputs=inputs, data_samples=[Sample(0, 1, 2), Sample(1, 1, 0)])
+    net.data_preprocessor = nn.Identity()
+    ((_, texts, _),) = encode_pairs(net, [batch])
+    assert [len(rows) for rows in texts] == [2, 0] and net.training
+    wanted = net.eval().encode_texts(inputs)
+    assert torch.allclose(nn.functional.normalize(net.text_proj(texts[0]), dim=-1), wanted, atol=1e-6)
+    (tmp_path / 'words.txt').write_text('\n'.join(WORDS))
+    BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
+    ClassNameAlignment(str(tmp_path), NAMES, 'a {}')(net)
+    tokenizer = BertTokenizerFast.from_pretrained(tmp_path)
+    centred = torch.zeros(16)
+    for name in NAMES:
+        ids = torch.tensor([tokenizer(f'a {name}')['input_ids']])
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        inputs = VLInputs(None, ids, mask, mask)
+        centred += net.text_proj(net.text_encoder.pool(net.text_encoder(inputs), inputs))[0]
+    assert torch.allclose(centred, torch.zeros(16), atol=1e-5)
 
 
 def pairs(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,6 +200,16 @@ def test_one_penalty_holds_nothing_out_and_too_few_pictures_are_told():
     two[0]['data_samples'][0] = Sample(0, 2, 1)
     with pytest.raises(ValueError, match='item 0 has 2 pictures, to align it must have one'):
         fit_ridge(Known(*pairs(20)), two, (1, 2), 0.2, 0)
+
+
+@pytest.mark.parametrize(
+    'maps', [dict(image_dims=None), dict(proj_bias=False), dict(embed_dims=8), dict(text_dims=None)]
+)
+def test_maps_that_cannot_be_filled_are_refused_before_anything_is_encoded(maps):
+    """Of SigLIP, CLIP, the paper's model, and one whose sentences are taken as they are."""
+    told = 'set image_dims=16, text_dims=16 and embed_dims=16, and proj_bias=True'
+    with pytest.raises(ValueError, match=told):
+        fit_ridge(dual_encoder(16, **maps), Loader(10, 2), (1, 2), 0.2, 0)
 
 
 class Layered(nn.Module):

@@ -23,6 +23,7 @@ from torchvision.models import get_weight
 
 from mmvlforge.datasets.transforms import CaptionTokenizer, CleanCaptions
 from mmvlforge.evaluation.retrieval import image_text_metrics
+from mmvlforge.models.dual_encoder import pool_text
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 from mmvlforge.structures import VLDataSample, VLInputs
 
@@ -36,6 +37,7 @@ __all__ = [
     'encode_pairs',
     'fit_ridge',
     'unit',
+    'widths',
 ]
 
 PENALTIES = (10, 30, 100, 300, 1000, 3000, 10000)
@@ -48,11 +50,30 @@ def unit(rows: Tensor) -> np.ndarray:
     return nn.functional.normalize(rows, dim=-1).cpu().numpy()
 
 
+def widths(net: Any, projection: str = 'image_proj') -> tuple[int, int]:
+    """C_v and C_t of a dual encoder; a feature that it takes as it is, without a map, has its ``embed_dims``."""
+    maps = net.get_submodule(projection), net.text_proj
+    image, text = (getattr(proj, 'in_features', None) or net.embed_dims for proj in maps)
+    return image, text
+
+
+def check_maps(net: Any, image_dims: int, text_dims: int, projection: str = 'image_proj') -> None:
+    """Raise ValueError if what :func:`fill` sets are no maps of these widths, with biases."""
+    last = image_dims if projection == 'image_proj' else text_dims
+    for name, dims in {projection: image_dims, 'image_proj': last, 'text_proj': text_dims}.items():
+        proj = net.get_submodule(name)
+        if getattr(proj, 'bias', None) is None or proj.weight.shape != (text_dims, dims):
+            raise ValueError(
+                f'{name} {proj} cannot be filled by this alignment, which makes a map from {dims} to {text_dims} '
+                f'channels: set image_dims={last}, text_dims={text_dims} and embed_dims={text_dims}, and proj_bias=True'
+            )
+
+
 def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor, projection: str = 'image_proj') -> None:
     """Set both projections of a dual encoder.
 
     Args:
-        net: The dual encoder; C_t must be its ``embed_dims``.
+        net: The dual encoder.
         weight: ``(C_t, C_v)``.
         image_bias: ``(C_t,)``.
         text_mean: What is taken from every sentence ``(C_t,)``.
@@ -60,21 +81,13 @@ def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor, projec
             that one becomes the identity.
 
     Raises:
-        ValueError: A shape does not fit.
+        ValueError: As :func:`check_maps`.
     """
-    size = len(text_mean)
-    maps = {projection: (weight, image_bias), 'text_proj': (torch.eye(size), -text_mean)}
-    if projection != 'image_proj':
-        maps['image_proj'] = torch.eye(size), torch.zeros(size)
-    for name, (wanted, _) in maps.items():
-        found = tuple(net.get_submodule(name).weight.shape)
-        if found != tuple(wanted.shape):
-            raise ValueError(
-                f'{name} has weights {found}, this alignment makes {tuple(wanted.shape)}: the features that are '
-                f'aligned have {weight.shape[1]} channels, and text_dims and embed_dims must be {size}'
-            )
+    check_maps(net, *weight.T.shape, projection)
+    same = torch.eye(len(text_mean))
+    maps = {'image_proj': (same, torch.zeros(len(same))), 'text_proj': (same, -text_mean)}
     with torch.no_grad():
-        for name, (values, bias) in maps.items():
+        for name, (values, bias) in (maps | {projection: (weight, image_bias)}).items():
             module: Any = net.get_submodule(name)
             module.weight.copy_(values)
             module.bias.copy_(bias)
@@ -121,9 +134,9 @@ class ClassNameAlignment:
             some = [torch.tensor(row) for row in ids[start : start + _BLOCK]]
             padded = nn.utils.rnn.pad_sequence(some, batch_first=True)
             mask = torch.arange(padded.shape[1]) < torch.tensor([len(row) for row in some])[:, None]
-            device = net.text_proj.weight.device
+            device = next(net.parameters()).device
             inputs = VLInputs(None, padded.to(device), mask.to(device), mask.to(device))
-            rows.append(net.text_encoder(inputs)[:, 0].double().cpu())
+            rows.append(pool_text(net, net.text_encoder(inputs), inputs).double().cpu())
         net.text_encoder.train(training)
         classes = torch.cat(rows)
         mean = classes.mean(dim=0)
@@ -256,7 +269,9 @@ class RidgeAlignment:
                 fill(net, **self._kept(first), projection=self.projection)
                 print_log(f'ridge regression, read from {self.keep}', logger='current')
                 return
-            solution, told = solve_ridge(net, loader, self.penalties, self.holdout, self.seed, self.features)
+            solution, told = solve_ridge(
+                net, loader, self.penalties, self.holdout, self.seed, self.features, self.projection
+            )
             fill(net, **solution, projection=self.projection)
             print_log(str(told), logger='current')
             if self.keep and is_main_process():
@@ -331,6 +346,7 @@ def solve_ridge(
     holdout: float,
     seed: int,
     features: str | None = None,
+    projection: str = 'image_proj',
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Tensor], Aligned]:
     """What :func:`fill` puts into a dual encoder by ridge regression; see RidgeAlignment.
@@ -342,13 +358,14 @@ def solve_ridge(
         holdout: As there.
         seed: As there.
         features: As there.
+        projection: As there.
         progress: Called with how many of how many pictures are encoded.
 
     Returns:
         Arguments of :func:`fill`, and what was chosen.
 
     Raises:
-        ValueError: There are too few pictures, or an item has not one whole picture.
+        ValueError: There are too few pictures, an item has not one whole picture, or as :func:`check_maps`.
     """
     count = len(loader.dataset)  # type: ignore[attr-defined]
     size = min(int(holdout * count), _HOLDOUT_MOST) if len(penalties) > 1 else 0
@@ -357,22 +374,24 @@ def solve_ridge(
             f'{count} pictures are too few to hold {holdout:.0%} of them out; give one penalty, or more data'
         )
     held = set(torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].tolist())
-    all_sums: list[RidgeSums] = []  # of the pictures to fit, of those held out
+    dims = widths(net, projection)
+    check_maps(net, *dims, projection)  # now: to encode may take long
+    fitted, kept = RidgeSums(*dims), RidgeSums(*dims)
     kept_images: list[Tensor] = []
     kept_texts: list[Tensor] = []
     done = 0
     for images, texts, samples in encode_pairs(net, loader, features):
-        all_sums = all_sums or [RidgeSums(images.shape[1], texts[0].shape[1]) for _ in range(2)]
         for image, captions, sample in zip(images, texts, samples):
             if not len(captions):
                 continue
+            sums = fitted
             if sample.index in held:
+                sums = kept
                 kept_images.append(image.double())
                 kept_texts.append(captions.double())
-            all_sums[sample.index in held].add(image[None], captions.double().mean(dim=0)[None])
+            sums.add(image[None], captions.double().mean(dim=0)[None])
         done += len(samples)
         progress(done, count)
-    fitted, kept = all_sums
     scores = {}
     penalty = penalties[0]
     if kept_images:
@@ -411,8 +430,8 @@ def encode_pairs(
             for sample in samples:
                 if sample.num_images != 1:
                     raise ValueError(f'item {sample.index} has {sample.num_images} pictures, to align it must have one')
-            captions = net.text_encoder(inputs)[:, 0].cpu().split([sample.num_captions for sample in samples])
-            pictures = net.get_submodule(features)(inputs)[:, 0] if features else net.image_encoder(inputs).cls
-            yield pictures.cpu(), captions, samples
+            texts = pool_text(net, net.text_encoder(inputs), inputs).cpu()
+            images = net.get_submodule(features)(inputs)[:, 0] if features else net.image_encoder(inputs).cls
+            yield images.cpu(), texts.split([sample.num_captions for sample in samples]), samples
     finally:
         net.train(training)
