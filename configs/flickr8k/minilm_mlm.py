@@ -7,6 +7,7 @@ writes work_dirs/minilm_mlm/hf
 _base_ = ['../_base_/default_runtime.py']
 
 data_root = 'data/flickr8k/'
+tokenizer = dict(type='CaptionTokenizer', name='starter::minilm', max_length=50)
 model = dict(
     type='MaskedLanguageModel',
     config=dict(
@@ -17,7 +18,7 @@ model = dict(
         intermediate_size=1536,
         max_position_embeddings=512,
     ),
-    corruptor=dict(type='TextCorruptor', name='starter::minilm', mode='masked'),
+    corruptor=dict(type='TextCorruptor', name=tokenizer['name'], mode='masked'),
     init_cfg=dict(type='StarterWeights', name='minilm'),
 )
 train_dataloader = dict(
@@ -33,7 +34,7 @@ train_dataloader = dict(
         reader=dict(type='csv', images='train.txt'),
         pipeline=[
             dict(type='CleanCaptions', max_words=30),
-            dict(type='CaptionTokenizer', name='starter::minilm', max_length=50),
+            tokenizer,
             dict(type='PackCaptionInputs'),
         ],
     ),
