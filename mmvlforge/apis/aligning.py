@@ -216,8 +216,7 @@ def _write(
     out: Path,
 ) -> None:
     cfg = copy.deepcopy(before.cfg)
-    for key in ('ready', 'aligned_model', 'train_dataloader'):
-        cfg.pop(key, None)
+    cfg.pop('train_dataloader', None)
     cfg.model, cfg.trained_on = model_cfg, str(captions.path)
     for name in ('val_dataloader', 'test_dataloader'):
         if name in cfg:

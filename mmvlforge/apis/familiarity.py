@@ -85,7 +85,9 @@ def _known_pairs(cfg: Config, loader: str, num: int, seed: int = 0) -> list[dict
         FileNotFoundError: The data are missing.
     """
     if not cfg.get(loader):
-        raise ValueError(f'{cfg.filename}: has no {loader}, from which to learn what the model knows')
+        raise ValueError(
+            f'{cfg.filename}: has no {loader}, from which to learn what the model knows; --pairs 0 leaves that out'
+        )
     parts = list(nested_datasets(DATASETS.build(cfg[loader].dataset), 'get_data_info'))
     ends = np.cumsum([len(part) for part in parts])
     if not parts:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mmvlforge.cli.output import ForgeCommand, Stopped, new_app, print_table
+from mmvlforge.cli.output import ForgeCommand, Stopped, new_app, print_table, read_settings
 from mmvlforge.cli.progress import progress
 
 __all__ = ['app']
@@ -94,12 +94,7 @@ def photos(
     from mmvlforge.annotations import guess_reader
     from mmvlforge.forge.photos import NOTE, Settings, make_photo_set
 
-    format = {}
-    for option in reader_options or ():
-        key, equals, value = option.partition('=')
-        if not equals:
-            raise typer.BadParameter(f'--reader-options {option!r} must be key=value, such as images=train.txt')
-        format[key] = value
+    format = read_settings('--reader-options', reader_options, 'images=train.txt')
     format['type'] = reader or guess_reader(captions)
     settings = Settings(
         faces=faces,
