@@ -163,23 +163,15 @@ def edit_plausibility(cfg: Config, seed: int = 0) -> EditPlausibility:
     corruptor.init_weights()
     path = Path(dataset.get('data_root', ''), dataset.ann_file)
     texts = [text for record in read_caption_records(str(path), **dataset.reader) for text in record.captions]
-    results = dict(captions=texts)
+    results: dict = dict(captions=texts)
     for step in ('CleanCaptions', 'CaptionTokenizer'):
         if step in pipeline:
             results = TRANSFORMS.build(pipeline[step])(results)
-    ids, mask, word = (
-        pad_sequence(rows, batch_first=True)
-        for rows in zip(
-            *(
-                (
-                    torch.tensor(row),
-                    torch.ones(len(row), dtype=torch.bool),
-                    torch.tensor([w is not None for w in words]),
-                )
-                for row, words in zip(results['input_ids'], results['word_ids'])
-            )
-        )
-    )
+    rows = [torch.tensor(row) for row in results['input_ids']]
+    ids = pad_sequence(rows, batch_first=True)
+    mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True)
+    words = [torch.tensor([word is not None for word in numbers]) for numbers in results['word_ids']]
+    word = pad_sequence(words, batch_first=True)
     inputs = VLInputs(None, ids, mask, word)
     torch.manual_seed(seed)
     chosen = corruptor.choose(inputs)
@@ -191,8 +183,8 @@ def edit_plausibility(cfg: Config, seed: int = 0) -> EditPlausibility:
     )
     spell = AutoTokenizer.from_pretrained(corruptor.name, trust_remote_code=False).convert_ids_to_tokens
     changed = [
-        (spell(old[words].tolist()), spell(new[words].tolist()))
-        for old, new, words, edits in zip(ids, edited, word, chosen)
+        (spell(old[at].tolist()), spell(new[at].tolist()))
+        for old, new, at, edits in zip(ids, edited, word, chosen)
         if edits.any()
     ]
     return EditPlausibility(len(ids), changed, written, original, random)

@@ -83,9 +83,10 @@ def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor, projec
     Raises:
         ValueError: As :func:`check_maps`.
     """
-    check_maps(net, *weight.T.shape, projection)
-    same = torch.eye(len(text_mean))
-    maps = {'image_proj': (same, torch.zeros(len(same))), 'text_proj': (same, -text_mean)}
+    text_dims, image_dims = weight.shape
+    check_maps(net, image_dims, text_dims, projection)
+    same = torch.eye(text_dims)
+    maps = {'image_proj': (same, torch.zeros(text_dims)), 'text_proj': (same, -text_mean)}
     with torch.no_grad():
         for name, (values, bias) in (maps | {projection: (weight, image_bias)}).items():
             module: Any = net.get_submodule(name)
@@ -266,18 +267,18 @@ class RidgeAlignment:
             loader = Runner.build_dataloader(self.dataloader)
             first = self._first(net, loader) if self.keep else {}
             if self.keep and Path(self.keep).is_file():
-                fill(net, **self._kept(first), projection=self.projection)
+                fill(net, *self._kept(first), self.projection)
                 print_log(f'ridge regression, read from {self.keep}', logger='current')
                 return
             solution, told = solve_ridge(
                 net, loader, self.penalties, self.holdout, self.seed, self.features, self.projection
             )
-            fill(net, **solution, projection=self.projection)
+            fill(net, *solution, self.projection)
             print_log(str(told), logger='current')
             if self.keep and is_main_process():
                 new = Path(f'{self.keep}.new')
                 new.parent.mkdir(parents=True, exist_ok=True)
-                save_file(solution | first, new, dict(settings=self._settings()))
+                save_file(solution._asdict() | first, new, dict(settings=self._settings()))
                 new.replace(self.keep)
 
     def _first(self, net: Any, loader: Iterable) -> dict[str, Tensor]:
@@ -285,7 +286,7 @@ class RidgeAlignment:
         images, captions, _ = next(iter(encode_pairs(net, loader, self.features)))
         return dict(first_images=images, first_captions=torch.cat(captions))
 
-    def _kept(self, first: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _kept(self, first: dict[str, Tensor]) -> 'Solution':
         with safe_open(self.keep, 'pt') as file:
             settings = (file.metadata() or {}).get('settings')
             found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
@@ -300,7 +301,7 @@ class RidgeAlignment:
                 raise ValueError(
                     f'{self.keep}: was fitted to other encoders or captions; delete it, or name another file'
                 )
-        return found
+        return Solution(**found)
 
     def _settings(self) -> str:
         return json.dumps([self.dataloader, self.penalties, self.holdout, self.seed, self.features], default=str)
@@ -335,8 +336,16 @@ def fit_ridge(
 ) -> Aligned:
     """Fill the projections of a dual encoder by ridge regression; arguments and errors as in :func:`solve_ridge`."""
     solution, told = solve_ridge(net, loader, penalties, holdout, seed, progress=progress)
-    fill(net, **solution)
+    fill(net, *solution)
     return told
+
+
+class Solution(NamedTuple):
+    """Arguments of :func:`fill`."""
+
+    weight: Tensor
+    image_bias: Tensor
+    text_mean: Tensor
 
 
 def solve_ridge(
@@ -348,7 +357,7 @@ def solve_ridge(
     features: str | None = None,
     projection: str = 'image_proj',
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, Tensor], Aligned]:
+) -> tuple[Solution, Aligned]:
     """What :func:`fill` puts into a dual encoder by ridge regression; see RidgeAlignment.
 
     Args:
@@ -362,7 +371,7 @@ def solve_ridge(
         progress: Called with how many of how many pictures are encoded.
 
     Returns:
-        Arguments of :func:`fill`, and what was chosen.
+        What is filled, and what was chosen.
 
     Raises:
         ValueError: There are too few pictures, an item has not one whole picture, or as :func:`check_maps`.
@@ -403,8 +412,8 @@ def solve_ridge(
         penalty = max(penalties, key=lambda each: scores[each]['RSUM'])
     fit = RidgeFit.of(fitted.total(kept))
     weight = fit.weight(penalty)
-    solution = dict(weight=weight, image_bias=-(weight @ fit.image_mean), text_mean=fit.text_mean)
-    return {key: value.float().contiguous() for key, value in solution.items()}, Aligned(penalty, sorted(held), scores)
+    solution = weight, -(weight @ fit.image_mean), fit.text_mean
+    return Solution(*(values.float().contiguous() for values in solution)), Aligned(penalty, sorted(held), scores)
 
 
 @torch.no_grad()
