@@ -111,7 +111,7 @@ def test_search_prints_the_best_pictures_and_writes_a_page(retriever, photos, tm
         wanted.append(query)
         wanted += [f'  {row[i]:.2f}  {shown[i]}' for i in (-row).argsort()[:2]]
     assert out.splitlines() == [*wanted, f'page: {page}']
-    assert 'warning: the model knows only drawn scenes' in err and 'not in the vocabulary: b zebra b' in err
+    assert 'warning: the model knows only drawn scenes' in err and 'not in the vocabulary: <b>zebra< b>' in err
     assert f'left out: {photos}/broken.jpg' in err
     html = page.read_text(encoding='utf-8')
     assert 'Found among 7 pictures' in html and 'Searched by tiny.' in html and f'{photos}/broken.jpg' in html
