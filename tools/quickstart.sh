@@ -4,14 +4,26 @@
 # Installs, makes an embedded small data set, trains on it (DCA + DFC + IMQ, or ViLEM), tests and writes a report to
 # work_dirs/quickstart or work_dirs/quickstart_vilem. About 15 minutes on two CPU cores; a second call goes on where the
 # first one stopped.
+# bash tools/quickstart.sh photos FOLDER ['WORDS' ...]
+# Installs, real weights too, and searches a folder of photos by words: nothing is trained.
 set -euo pipefail
+mistake() {
+    echo "$1" >&2
+    exit 2
+}
 job=${1:-manipulation}
 case "$job" in
 manipulation | vilem) ;;
-*)
-    echo "unknown job '$job': give nothing for manipulation detection, or vilem for image-text retrieval" >&2
-    exit 2
+photos)
+    [ $# -ge 2 ] || mistake "photos needs a folder: bash tools/quickstart.sh photos FOLDER ['a dog' 'WORDS' ...]"
+    [ -e "$2" ] || mistake "$2: does not exist; give a folder of photos"
+    [ -d "$2" ] || mistake "$2: is a file; give the folder it is in"
+    [ -n "$(find -L "$2" -type f -print -quit)" ] || mistake "$2: is empty; give a folder of photos"
+    folder=$(CDPATH='' cd -- "$2" && pwd)
+    words=("${@:3}")
+    [ ${#words[@]} -gt 0 ] || words=('a dog' 'children playing' 'people at the sea' 'a street in a city' 'snow' 'food')
     ;;
+*) mistake "unknown job '$job': give nothing for manipulation detection, vilem for image-text retrieval, or photos FOLDER" ;;
 esac
 cd "$(dirname "$0")/.."
 source tools/setup_env.sh
@@ -110,6 +122,19 @@ vilem() {
     echo "log:        $out/console.log"
     echo "metrics:    $out/metrics.json"
     echo "report:     $out/report.html (open it in a browser)"
+}
+
+photos() {
+    local page=work_dirs/quickstart_photos/found.html code=0
+    setup_starter
+    echo "== searching $folder"
+    mmvlforge search --out "$page" -- "$folder" "${words[@]}" || code=$?
+    [ $code = 0 ] || [ $code = 3 ] || exit $code  # 3: some pictures could not be read, and are named
+    echo
+    echo "page:    $page (open it in a browser)"
+    echo "again:   mmvlforge search '$folder' 'other words'"
+    echo "better:  mmvlforge align fits the model to your own captions, see docs/starter.md"
+    exit $code
 }
 
 "$job"

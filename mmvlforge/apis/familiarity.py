@@ -19,7 +19,14 @@ from mmvlforge.structures import ImageFeatures
 if TYPE_CHECKING:
     from mmvlforge.apis.inferencer import ForgeInferencer
 
-__all__ = ['FAMILIARITY', 'FeatureWatch', 'learn_familiarity', 'read_familiarity', 'write_familiarity']
+__all__ = [
+    'FAMILIARITY',
+    'FeatureWatch',
+    'fit_parts',
+    'learn_familiarity',
+    'read_familiarity',
+    'write_familiarity',
+]
 
 FAMILIARITY = 'familiarity.safetensors'  # beside a model's weights
 _SCHEMA = 'mmvlforge.familiarity/1'
@@ -77,8 +84,10 @@ def _known_pairs(cfg: Config, loader: str, num: int, seed: int = 0) -> list[dict
         ValueError: The config has no such loader, or its data are streams.
         FileNotFoundError: The data are missing.
     """
-    if loader not in cfg:
-        raise ValueError(f'{cfg.filename}: has no {loader}, from which to learn what the model knows')
+    if not cfg.get(loader):
+        raise ValueError(
+            f'{cfg.filename}: has no {loader}, from which to learn what the model knows; --pairs 0 leaves that out'
+        )
     parts = list(nested_datasets(DATASETS.build(cfg[loader].dataset), 'get_data_info'))
     ends = np.cumsum([len(part) for part in parts])
     if not parts:
@@ -119,6 +128,13 @@ def learn_familiarity(
     known, held_out = (
         inferencer.statistics(_known_pairs(cfg, f'{split}_dataloader', num, seed)) for split in ('train', 'val')
     )
+    return fit_parts(known, held_out, rate)
+
+
+def fit_parts(
+    known: dict[str, np.ndarray], held_out: dict[str, np.ndarray], rate: float = 0.01
+) -> dict[str, Familiarity]:
+    """Familiarity by the statistics of ``'image'`` and ``'text'``; see :func:`fit_familiarity` of each."""
     seen = {part: features for part, features in known.items() if np.ptp(features, 0).any()}
     return {part: fit_familiarity(features, held_out[part], rate) for part, features in seen.items()}
 

@@ -36,20 +36,24 @@ NAMED = dict(starter='starter/starter_conse')  # models by a name of their own
 _WEIGHTS = ('*.safetensors', '*.pth')
 
 
-def find_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple[str, str]:
-    """Config and checkpoint that a model reference means.
+def find_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple[str, str | None]:
+    """Config and checkpoint that a model reference means; None for a config that is ``ready`` without one.
 
     Args:
         model: A config as in :func:`find_config`, or a folder: one that holds a config and its weights, or the work dir
-            of a training, whose newest checkpoint is taken.
-        checkpoint: Its checkpoint; not with a folder.
+            of a training, whose newest checkpoint is taken. ``'starter'`` is a config.
+        checkpoint: Its checkpoint; not with a folder. A config with ``ready = True`` needs none: all of its weights
+            come from ``init_cfg``.
 
     Raises:
         ValueError: Something is missing, or more than one file could be meant.
     """
+    model = NAMED.get(str(model), model)
     folder = Path(model)
     if not folder.is_dir():
         if checkpoint is None:
+            if _is_ready(model):
+                return find_config(model), None
             raise ValueError(f'model {str(model)!r}: is no folder; give a folder, or a config and its checkpoint')
         return find_config(model), existing(checkpoint)
     if checkpoint is not None:
@@ -117,12 +121,13 @@ class TrainedModel:
         Raises:
             ValueError: The file is damaged, or of other weights.
         """
-        path = Path(self.checkpoint).with_name(FAMILIARITY)
-        return read_familiarity(path, self.fingerprint) if path.is_file() else {}
+        weights = Path(self.checkpoint)
+        path = weights.with_name(FAMILIARITY)
+        return read_familiarity(path, self.fingerprint) if weights.is_file() and path.is_file() else {}
 
     def describe(self) -> dict:
         """Name, fingerprint and training set, as results carry them; null where the config does not say."""
-        dataset = self.cfg.get('train_dataloader', {}).get('dataset', {})
+        dataset = (self.cfg.get('train_dataloader') or {}).get('dataset', {})
         source = ''.join(dataset.get(key, '') for key in ('data_root', 'ann_file'))
         return dict(
             name=Path(self.config).stem,
@@ -140,8 +145,7 @@ def load_trained(
     """A trained model, in evaluation mode.
 
     Args:
-        model: As in :func:`find_model`; or a config that is ``ready``, without a checkpoint: its weights come from
-            ``init_cfg`` alone. ``'starter'`` is one of them.
+        model: As in :func:`find_model`.
         checkpoint: Likewise.
         cfg_options: Settings over the config.
         device: Such as ``'cuda'``; an accelerator if there is one by default.
@@ -149,24 +153,22 @@ def load_trained(
     Raises:
         ValueError: A file is missing or unreadable, the checkpoint does not fit the model, or it holds NaN or infinity.
     """
-    model = NAMED.get(str(model), model)
-    ready = _is_ready(model, checkpoint)
-    config, checkpoint = (find_config(model), 'init_cfg') if ready else find_model(model, checkpoint)
+    config, weights = find_model(model, checkpoint)
     cfg = load_config(config, cfg_options)
     if 'model' not in cfg:
         raise ValueError(f'{config}: has no model')
     with told_of_config(config):
         net = MODELS.build(cfg.model)
-    if ready:
+    if weights is None:
         with no_record():
             net.init_weights()
     else:
-        load_strictly(net, read_state_dict(checkpoint), checkpoint, config)
+        load_strictly(net, read_state_dict(weights), weights, config)
     try:
         net = net.to(device or get_device())
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f'device {device!r} cannot be used: {str(error).splitlines()[0]}') from error
-    return TrainedModel(cfg, net.eval(), config, checkpoint)
+    return TrainedModel(cfg, net.eval(), config, weights or 'init_cfg')
 
 
 @contextmanager
@@ -181,9 +183,7 @@ def no_record() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _is_ready(model: str | Path, checkpoint: str | Path | None) -> bool:
-    if checkpoint is not None or Path(model).is_dir():
-        return False
+def _is_ready(model: str | Path) -> bool:
     try:
         config = find_config(model)
     except ValueError:  # find_model says what a model can be

@@ -1,4 +1,4 @@
-"""Pictures of a retrieval model's work on its test set.
+"""Pictures of a retrieval model's work, on its test set or on a folder.
 
 What is drawn: captions proofread (Fig. 5 of the ViLEM paper), where the model looks for each word (Fig. 3), what it
 finds for a query, and how similar matching and other pairs are (Fig. 4).
@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from mmvlforge.apis.retrieval import Features, TrainedRetriever
+from mmvlforge.annotations.values import one_line
+from mmvlforge.apis.retrieval import Features, Hit, TrainedRetriever
 from mmvlforge.evaluation.retrieval import retrieval_ranks
 from mmvlforge.evaluation.similarity import similarity_distribution
 from mmvlforge.models.word_patch_maps import word_patch_maps
 from mmvlforge.structures import VLDataSample, VLInputs
-from mmvlforge.visualization.drawing import Drawn
+from mmvlforge.visualization.drawing import Drawn, load_picture
 from mmvlforge.visualization.proofread_caption import ProofreadToken, count_outcomes, draw_proofread_caption
 from mmvlforge.visualization.retrieval_gallery import Answer, draw_found_captions, draw_found_pictures
 from mmvlforge.visualization.similarity_chart import draw_similarities
@@ -23,6 +25,7 @@ from mmvlforge.visualization.word_patch_picture import draw_word_patch_maps
 
 __all__ = [
     'draw_gallery',
+    'draw_hits',
     'draw_overview',
     'draw_proofread',
     'draw_similarity_chart',
@@ -156,6 +159,25 @@ def draw_gallery(trained: TrainedRetriever, features: Features, num: int, topk: 
         drawn = draw_found_captions(trained.picture(path), answers, int(i2t[query]) + 1)
         captions.append(Drawn(f'i2t_{query:06d}', drawn, Path(path).name, ''))
     return dict(found_pictures=pictures, found_captions=captions)
+
+
+def draw_hits(hits: Mapping[str, Sequence[Hit]], max_pixels: int, side: int = 320) -> dict[str, list[Drawn]]:
+    """Pictures that were found in a folder, in small, with their similarities.
+
+    Args:
+        hits: Of each query.
+        max_pixels: Those of more pixels are refused before they are decoded, as when they were found.
+        side: Their longer side in pixels, at the most.
+    """
+    drawn: dict[str, list[Drawn]] = {}
+    for query, found in hits.items():
+        drawn[query] = []
+        for hit in found:
+            small = Image.fromarray(load_picture(hit.path, 'seen', max_pixels))
+            small.thumbnail((side, side))
+            name = one_line(hit.path)
+            drawn[query].append(Drawn(Path(name).stem, np.asarray(small), name, f'{hit.similarity:.2f} {name}'))
+    return drawn
 
 
 def measure_similarities(features: Features) -> dict:

@@ -1,6 +1,7 @@
 """A dual encoder at work: pictures and captions to vectors, and a trained model beside its test set."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from mmvlforge.structures import VLDataSample, VLInputs
 from mmvlforge.visualization import blank_picture, load_picture
 from mmvlforge.visualization.drawing import FAINT, Word, captioned_picture
 
-__all__ = ['Features', 'RetrievalInferencer', 'TrainedRetriever']
+__all__ = ['Features', 'FolderSearch', 'Hit', 'RetrievalInferencer', 'TrainedRetriever', 'search_folder']
 
 
 class Features(NamedTuple):
@@ -235,3 +236,74 @@ class RetrievalInferencer(PairInferencer):
         similarity = self.result(item, sample)['similarity']
         score = [] if similarity is None else [Word(f'{similarity:.2f}', color=FAINT)]
         return captioned_picture(image, [*score, *map(Word, (item.query.caption or '').split())])
+
+
+class Hit(NamedTuple):
+    """A picture that was found.
+
+    Attributes:
+        path: Its file.
+        similarity: To the query, -1 to 1.
+    """
+
+    path: str
+    similarity: float
+
+
+class FolderSearch(NamedTuple):
+    """What was found in a folder.
+
+    Attributes:
+        hits: Of each query, the best pictures, the best first.
+        num_pictures: How many there are.
+        left_out: Those that cannot be read, each with the reason.
+        warnings: What the model could not read of the queries, and what it says of itself.
+    """
+
+    hits: dict[str, list[Hit]]
+    num_pictures: int
+    left_out: dict[str, str]
+    warnings: list[str]
+
+
+def search_folder(
+    ask: RetrievalInferencer,
+    folder: str | Path,
+    queries: Sequence[str],
+    topk: int = 6,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FolderSearch:
+    """Find the pictures of a folder, and of all folders in it, that fit words best; every picture is encoded.
+
+    Args:
+        ask: A dual encoder.
+        folder: The folder.
+        queries: What to look for.
+        topk: Pictures for each query.
+        progress: Called with how many of how many pictures are encoded.
+
+    Raises:
+        ValueError: There is no such folder, no picture in it that can be read, or no word in a query.
+    """
+    if not Path(folder).is_dir():
+        raise ValueError(f'{folder}: is no folder, whose pictures could be searched')
+    asked = ask([Query(caption=query) for query in queries])['predictions']
+    total = sum(1 for _ in read_queries(folder))
+    vectors: dict[str, list[float]] = {}
+    left_out: dict[str, str] = {}
+    for done, result in enumerate(ask.stream(folder), 1):
+        if 'error' in result:
+            left_out[result['image']] = result['error']
+        else:
+            vectors[result['image']] = result['image_embedding']
+        progress(done, total)
+    if not vectors:
+        raise ValueError(f'{folder}: of {total} pictures none can be read, the first: {next(iter(left_out.values()))}')
+    paths, images = list(vectors), np.array(list(vectors.values()))
+    hits = {}
+    for query, answer in zip(queries, asked):
+        scores = images @ np.array(answer['text_embedding'])
+        best = (-scores).argsort(kind='stable')[:topk]
+        hits[query] = [Hit(paths[i], float(scores[i])) for i in best]
+    warnings = dict.fromkeys(warning for answer in asked for warning in answer['warnings'])
+    return FolderSearch(hits, total, left_out, list(warnings))

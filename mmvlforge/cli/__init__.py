@@ -41,7 +41,8 @@ app.add_typer(score.app, name='score')
 app.add_typer(weights.app, name='weights')
 
 
-for _command in (aligning.align, asking.check, asking.proofread, export.export, running.test, running.train):
+_asking = (asking.check, asking.proofread, asking.search)
+for _command in (aligning.align, *_asking, export.export, running.test, running.train):
     app.command(cls=ForgeCommand)(_command)
 
 

@@ -50,4 +50,7 @@ def align(
     head = ['metric', *(f'{name}, {when}' for name in columns for when in ('before', 'after'))]
     pairs = list(columns.values())
     print_table(head, [[name, *(side[name] for pair in pairs for side in pair)] for name in pairs[0][0]])
+    before, after = (score['RSUM'] for score in found.held_out)
+    if after < before:
+        print('The model found more before, on pictures that this fit has not seen: keep it as it was.')
     print(f'written: {out}')

@@ -1,4 +1,4 @@
-"""``mmvlforge check`` and ``mmvlforge proofread``: one picture and its caption."""
+"""``mmvlforge check`` and ``proofread``: one picture and its caption. ``mmvlforge search``: a folder and words."""
 
 import json
 import sys
@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from mmvlforge.cli.output import CfgOptions, read_cfg_options
+from mmvlforge.cli.progress import progress
 
-__all__ = ['check', 'proofread']
+__all__ = ['check', 'proofread', 'search']
 
 Model = Annotated[
     str, typer.Option('--model', metavar='M', help='folder of a model (or a work dir), or CONFIG CHECKPOINT')
@@ -91,6 +92,54 @@ def proofread(
         unjudged = len(found['unknown_words']) + found['unread_words']
         print('no word held for wrong' + (f'; {unjudged} words were not judged' if unjudged else ''))
     _warn(found)
+
+
+def search(
+    folder: Annotated[str, typer.Argument(help='folder of pictures; folders in it are searched too')],
+    words: Annotated[list[str], typer.Argument(metavar='WORDS ...', help='what to look for, each query in quotes')],
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar='M', help='folder of a dual encoder, or CONFIG CHECKPOINT, or starter: requirements/starter.txt'
+        ),
+    ] = 'starter',
+    checkpoint: Checkpoint = None,
+    topk: Annotated[int, typer.Option(min=1, help='pictures for each query')] = 6,
+    out: Annotated[str | None, typer.Option(metavar='PAGE', help='HTML page of what was found, to write')] = None,
+    device: Device = None,
+    bf16: Bf16 = False,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Which pictures of a folder show what the words say?
+
+    There is a best picture for whatever is asked: a similarity says which picture comes before which, no more. All
+    pictures are encoded at each call.
+    """
+    from mmvlforge.annotations.values import one_line
+    from mmvlforge.apis import RetrievalInferencer
+    from mmvlforge.apis.retrieval import search_folder
+
+    ask = RetrievalInferencer(model, checkpoint, device, bf16, read_cfg_options(cfg_options), show_progress=False)
+    with progress('pictures') as tell:
+        found = search_folder(ask, folder, words, topk, tell)
+    for query, hits in found.hits.items():
+        print(query)
+        for hit in hits:
+            print(f'  {hit.similarity:.2f}  {one_line(hit.path)}')
+    _warn(found._asdict())
+    for reason in found.left_out.values():
+        print(f'left out: {one_line(reason)}', file=sys.stderr)
+    if out is not None:
+        from mmvlforge.apis.pictures import draw_hits
+        from mmvlforge.reports.retrieval import write_found
+
+        title = f'Found among {found.num_pictures} pictures'
+        name = ask.trained.describe()['name']
+        write_found(out, title, name, draw_hits(found.hits, ask.max_pixels), found.left_out)
+        print(f'page: {out}')
+    if found.left_out:
+        raise typer.Exit(3)
 
 
 def _ask(inferencer, image: str, caption: str, save: str | None) -> dict:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mmvlforge.cli.output import ForgeCommand, Stopped, new_app, print_table
+from mmvlforge.cli.output import ForgeCommand, Stopped, new_app, print_table, read_settings
 from mmvlforge.cli.progress import progress
 
 __all__ = ['app']
@@ -94,12 +94,7 @@ def photos(
     from mmvlforge.annotations import guess_reader
     from mmvlforge.forge.photos import NOTE, Settings, make_photo_set
 
-    format = {}
-    for option in reader_options or ():
-        key, equals, value = option.partition('=')
-        if not equals:
-            raise typer.BadParameter(f'--reader-options {option!r} must be key=value, such as images=train.txt')
-        format[key] = value
+    format = read_settings('--reader-options', reader_options, 'images=train.txt')
     format['type'] = reader or guess_reader(captions)
     settings = Settings(
         faces=faces,
@@ -175,17 +170,34 @@ def edit_quality(
     seed: Annotated[int, typer.Option(help='seed of the edition')] = 0,
     examples: Annotated[int, typer.Option(min=0, help='edited captions to print')] = 10,
 ) -> None:
-    """how often an edited caption of the drawn captions is false for its picture, and which words are edited
+    """how good a config's edits of captions are
 
-    "alike" is the share of edits that put a word of the same kind, such as a colour for a colour.
+    Of drawn captions: how often an edited one is false for its picture, and which words are edited; "alike" is the
+    share of edits that put a word of the same kind, such as a colour for a colour. Of real captions, those that the
+    config is validated on: how plausible its language model finds the words that it has written.
     """
     from mmvlforge.config_files import load_config
     from mmvlforge.forge import edit_quality as quality
 
-    found = quality.edit_quality(load_config(config), split, seed)
+    def shown(before: list[str], after: list[str]) -> str:
+        return ' '.join(new if old == new else f'[{old}->{new}]' for old, new in zip(before, after))
+
+    cfg = load_config(config)
+    if quality.of_real_captions(cfg):
+        real = quality.edit_plausibility(cfg, seed)
+        for before, after in real.changed[:examples]:
+            print(shown(before, after))
+        edits = sum(old != new for before, after in real.changed for old, new in zip(before, after))
+        number = len(real.changed)
+        print(f'{real.captions} captions, {number} edited, {edits / number:.2f} words each')
+        print(
+            f'mean log-probability: {real.written:.2f} of the words written, {real.original:.2f} of those that stood '
+            f'there, {real.random:.2f} of random words'
+        )
+        return
+    found = quality.edit_quality(cfg, split, seed)
     for (before, after), false in list(zip(found.changed, found.false))[:examples]:
-        shown = ' '.join(new if old == new else f'[{old}->{new}]' for old, new in zip(before, after))
-        print(f'{"false" if false else "TRUE "}  {shown}')
+        print(f'{"false" if false else "TRUE "}  {shown(before, after)}')
     number = len(found.changed)
     print(f'{found.captions} captions, {number} edited, {len(found.edits) / number:.2f} words each')
     print(f'false for their picture: {100 * sum(found.false) / number:.2f} %')

@@ -27,7 +27,7 @@ __all__ = [
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
-_SETTINGS = ('--cfg-options', '--reader', '--test-reader')  # options that take several key=value
+_SETTINGS = ('--cfg-options', '--reader', '--reader-options', '--test-reader')  # options that take several key=value
 
 CfgOptions = Annotated[
     list[str] | None, typer.Option('--cfg-options', metavar='KEY=VALUE ...', help='settings over the config')
@@ -127,7 +127,7 @@ def spell_out(args: Sequence[str], own: set[str], several: Collection[str] = fro
             result += [part for value in values for part in (name, value)] or [name]
         elif name == '--model' and '--checkpoint' in own and rest:
             result += [name, rest.pop(0)]
-            if rest and not rest[0].startswith('-') and not Path(result[-1]).is_dir():
+            if rest and not rest[0].startswith('-') and not Path(result[-1]).is_dir() and not Path(rest[0]).is_dir():
                 result += ['--checkpoint', rest.pop(0)]
         elif name == '--resume' and name in own and (not rest or rest[0].startswith('-')):
             result += [name, 'auto']
@@ -148,18 +148,31 @@ def new_app(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def read_cfg_options(items: Sequence[str] | None) -> dict:
-    """Settings over a config; see :func:`read_settings`."""
-    return read_settings('--cfg-options', items, 'train_dataloader.batch_size=16')
-
-
-def read_settings(option: str, items: Sequence[str] | None, example: str = 'type=csv') -> dict:
-    """Settings parsed as MMEngine's ``DictAction`` does.
+def read_settings(option: str, items: Sequence[str] | None, example: str = 'type=csv') -> dict[str, str]:
+    """Settings whose values are texts, taken as they stand.
 
     Args:
         option: Its name, for messages.
-        items: ``key=value`` each; a value may be a number, a list in brackets, a tuple in parentheses, ...
+        items: ``key=value`` each.
         example: A right one.
+
+    Raises:
+        ValueError: One is not of this form.
+    """
+    settings = {}
+    for item in items or ():
+        key, equals, value = item.partition('=')
+        if not equals or not key.strip():
+            raise ValueError(f'{option} {item!r} must be key=value, such as {example}')
+        settings[key] = value
+    return settings
+
+
+def read_cfg_options(items: Sequence[str] | None) -> dict:
+    """Settings over a config, parsed as MMEngine's ``DictAction`` does.
+
+    Args:
+        items: As in :func:`read_settings`; a value may be a number, a list in brackets, a tuple in parentheses, ...
 
     Raises:
         ValueError: One is not of this form.
@@ -170,10 +183,8 @@ def read_settings(option: str, items: Sequence[str] | None, example: str = 'type
 
     if not items:
         return {}
-    for item in items:
-        key, equals, _ = item.partition('=')
-        if not equals or not key.strip():
-            raise ValueError(f'{option} {item!r} must be key=value, such as {example}')
+    option = '--cfg-options'
+    read_settings(option, items, 'train_dataloader.batch_size=16')
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument('--settings', nargs='+', action=DictAction)
     try:

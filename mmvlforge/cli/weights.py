@@ -47,16 +47,3 @@ def convert_albef(
 
     for line in published.convert_albef(albef, out, find_config(config), unsafe_load):
         print(line)
-
-
-@app.command()
-def start(
-    config: Annotated[str, typer.Argument(help='config of the model: a file, or the name of one of ours')],
-    out: Annotated[str, typer.Argument(help='file to write, for mmvlforge test')],
-) -> None:
-    """what a config's init_cfg starts from, to be tested as it is"""
-    from mmvlforge.config_files import find_config
-    from mmvlforge.models.weights.checkpoint_files import write_start
-
-    for line in write_start(find_config(config), out):
-        print(line)

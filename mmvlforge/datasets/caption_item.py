@@ -23,6 +23,7 @@ def caption_item(
         **extras: What the set's metric needs.
     """
     paths = [osp.join(prefix, image) for image in images]
-    digest = hashlib.blake2b(f'{paths[0]} {box}'.encode(), digest_size=8).digest()
+    name = f'{paths[0]} {box}'.encode(errors='surrogatepass')  # Linux has file names that are no text
+    digest = hashlib.blake2b(name, digest_size=8).digest()
     image_id = int.from_bytes(digest, 'little') >> 1  # int64 has a sign
     return dict(index=index, row=row, img_paths=paths, captions=list(captions), image_id=image_id, box=box, **extras)

@@ -5,6 +5,7 @@ Adversarial Attacks", NeurIPS 2018), of one Gaussian over all classes: what is a
 training set's world, not to which class of it.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,10 @@ def fit_familiarity(
         raise ValueError(f'rate must be between 0 and 1, got {rate}')
     for name, array in (('features', features), ('held_out', held_out)):
         if len(array) < 2 / rate:
-            raise ValueError(f'{name}: {len(array)} inputs are too few to know the farthest {rate:.1%} of them')
+            raise ValueError(
+                f'{name}: {len(array)} inputs are too few to know the farthest {rate:.1%} of them; '
+                f'it needs {math.ceil(2 / rate)}'
+            )
         if not np.isfinite(array).all():
             raise ValueError(f'{name}: hold NaN or infinity')
     mean, scale = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)

@@ -11,7 +11,7 @@ from typing import Any
 from mmvlforge.annotations.json_files import iter_json_lines, read_text
 from mmvlforge.annotations.values import one_line
 
-__all__ = ['expected_fields', 'read_predictions', 'row_problems', 'write_predictions']
+__all__ = ['box_problems', 'expected_fields', 'read_predictions', 'row_problems', 'write_predictions']
 
 # What a model may lack a head for. A part is in all rows of a file or in none.
 _PARTS = (('type_scores',), ('box',), ('word_ids', 'fake_tokens'))
@@ -89,8 +89,9 @@ def _type_problem(scores: Any, types: Sequence[str], order_known: bool) -> str |
     return None
 
 
-def _rule_problems(box: Any, raw_box: Any, no_box: dict[str, bool]) -> Iterator[str]:
-    """Where the box, the one before any rule, and what each rule makes of it do not belong together."""
+def box_problems(row: dict) -> Iterator[str]:
+    """Yield where a row's ``box``, ``raw_box`` and ``no_box`` contradict each other, as ``field: message``."""
+    box, raw_box, no_box = row.get('box'), row.get('raw_box'), row.get('no_box', {})
     if not no_box:
         if raw_box is not None:
             yield 'raw_box: stands without no_box; write what the rules say of it, or leave it out'
@@ -142,7 +143,7 @@ def row_problems(
     if not (isinstance(no_box, dict) and all(type(gone) is bool for gone in no_box.values())):
         yield f'no_box: is {no_box!r:.120}, must be an object, name of the rule to true or false'
     elif 'box' in row or not no_box:  # a missing box is told above
-        yield from _rule_problems(row.get('box'), row.get('raw_box'), no_box)
+        yield from box_problems(row)
 
     words: Any = row.get('word_ids', [])
     if not (_is_list(words) and all(type(word) is int for word in words)):

@@ -123,7 +123,7 @@ def prediction_row(sample: dict, types: Sequence[str]) -> dict:
         if by_rule:
             row['no_box'] = {rule: box is None for rule, box in by_rule.items()}
             kept = next((box for box in by_rule.values() if box is not None), None)
-            if row['box'] is None and kept is not None:
+            if kept not in (None, row['box']):
                 row['raw_box'] = kept
         if 'ori_shape' in sample:
             row['size'] = [int(side) for side in sample_size(sample)]

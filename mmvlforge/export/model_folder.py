@@ -79,7 +79,7 @@ def export_model(
     described = described_config(cfg, cfg_options)
     if retriever:
         cfg, state = as_retriever(cfg, whole)
-    told = new_manifest('export', config=described, weights=dict(file=weights), pairs=pairs)
+    told = new_manifest('export', config=described, weights=dict(file=trained.checkpoint), pairs=pairs)
     write_folder(cfg, Path(config).stem, state, out, told, familiarity)
     millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
     return ['{:.1f} M of {:.1f} M values'.format(*millions), f'written: {out}']
@@ -112,7 +112,8 @@ def write_folder(
     """
     out = Path(out)
     cfg.load_from, cfg.resume = None, False
-    cfg.pop('work_dir', None)
+    for key in ('work_dir', 'ready', 'aligned_model'):  # the last two need the starts, which are left out
+        cfg.pop(key, None)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix='.export_', dir=out.parent) as unfinished:
         folder = Path(unfinished, 'model')

@@ -1,7 +1,7 @@
-"""How often the text edition makes a caption of the drawn captions false for its picture.
+"""How good the text edition is. Every caption of a split is edited once with a config's corruptor.
 
-Every caption of a split is edited once with a config's corruptor, and the scenes that the pictures were drawn from
-tell whether it is still true.
+Of drawn captions the scenes that the pictures were drawn from tell whether an edited one is still true. Of real ones
+the language model itself tells how plausible the words are that it has written.
 """
 
 from collections import Counter
@@ -13,13 +13,17 @@ from mmengine.config import Config
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
+from mmvlforge.annotations import read_captions as read_caption_records
 from mmvlforge.annotations.json_files import read_json_object
 from mmvlforge.forge.caption_scenes import Scene, caption_is_false, word_kind
 from mmvlforge.forge.captions import read_scenes
-from mmvlforge.registry import MODELS
+from mmvlforge.registry import MODELS, TRANSFORMS
 from mmvlforge.structures import VLInputs
 
-__all__ = ['EditQuality', 'edit_quality']
+__all__ = ['EditPlausibility', 'EditQuality', 'edit_plausibility', 'edit_quality', 'of_real_captions']
+
+
+_DRAWN = 'dataset_mini.json'
 
 
 class Told(NamedTuple):
@@ -55,12 +59,18 @@ class EditQuality(NamedTuple):
         return [(kind, total[kind], 100 * alike[kind] / total[kind]) for kind in sorted(total)]
 
 
+def of_real_captions(cfg: Config) -> bool:
+    """Whether a config edits captions, and is validated on others than drawn ones."""
+    captions = cfg.get('val_dataloader', {}).get('dataset', {}).get('ann_file', _DRAWN)
+    return 'corruptor' in cfg.get('model', {}) and captions != _DRAWN
+
+
 def read_captions(data_root: Path, split: str) -> list[Told]:
     """All captions of a split."""
     scenes = read_scenes(data_root / 'scenes.json')
     return [
         Told(sentence['tokens'], caption.roles(scene), scene)
-        for image in read_json_object(data_root / 'dataset_mini.json')['images']
+        for image in read_json_object(data_root / _DRAWN)['images']
         if image['split'] == split
         for scene, captions in [scenes[image['cocoid']]]
         for sentence, caption in zip(image['sentences'], captions)
@@ -110,3 +120,71 @@ def edit_quality(cfg: Config, split: str = 'test', seed: int = 0) -> EditQuality
         [(told.words, words) for told, words in changed],
         [caption_is_false(words, told.roles, told.scene) for told, words in changed],
     )
+
+
+class EditPlausibility(NamedTuple):
+    """What became of real captions.
+
+    Attributes:
+        captions: How many there are.
+        changed: The tokens before and after of each caption that the edition changed.
+        written: Mean log-probability of a token that was written, in nats; the edited positions are masked together.
+        original: That of the token that stood there.
+        random: That of a writable token drawn at random.
+    """
+
+    captions: int
+    changed: list[tuple[list[str], list[str]]]
+    written: float
+    original: float
+    random: float
+
+
+def edit_plausibility(cfg: Config, seed: int = 0) -> EditPlausibility:
+    """Edit the captions that a config is validated on.
+
+    Args:
+        cfg: Config with ``model.corruptor`` and ``val_dataloader``, whose pipeline cleans and tokenises captions.
+        seed: Seed of the edition.
+
+    Raises:
+        ValueError: The config has no such parts, or nothing was changed.
+        OSError: A file is not there.
+    """
+    dataset = cfg.get('val_dataloader', {}).get('dataset', {})
+    pipeline = {step['type']: step for step in dataset.get('pipeline', ())}
+    if 'reader' not in dataset or 'CaptionTokenizer' not in pipeline:
+        raise ValueError(
+            f'{cfg.filename}: val_dataloader needs captions and a CaptionTokenizer, as in flickr8k/vilem_starter'
+        )
+    corruptor, others = (
+        MODELS.build(dict(cfg.model.corruptor, **changes)) for changes in (dict(mode='lm'), dict(mode='random'))
+    )
+    corruptor.init_weights()
+    path = Path(dataset.get('data_root', ''), dataset.ann_file)
+    texts = [text for record in read_caption_records(str(path), **dataset.reader) for text in record.captions]
+    results: dict = dict(captions=texts)
+    for step in ('CleanCaptions', 'CaptionTokenizer'):
+        if step in pipeline:
+            results = TRANSFORMS.build(pipeline[step])(results)
+    rows = [torch.tensor(row) for row in results['input_ids']]
+    ids = pad_sequence(rows, batch_first=True)
+    mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True)
+    words = [torch.tensor([word is not None for word in numbers]) for numbers in results['word_ids']]
+    word = pad_sequence(words, batch_first=True)
+    inputs = VLInputs(None, ids, mask, word)
+    torch.manual_seed(seed)
+    chosen = corruptor.choose(inputs)
+    edited, drawn = corruptor.edit(inputs, chosen).input_ids, others.edit(inputs, chosen).input_ids
+    if not chosen.any():
+        raise ValueError(f'{cfg.filename}: its corruptor changed none of {len(ids)} captions')
+    written, original, random = (
+        float(found.mean()) for found in corruptor.log_probs(inputs, chosen, edited, ids, drawn)
+    )
+    spell = AutoTokenizer.from_pretrained(corruptor.name, trust_remote_code=False).convert_ids_to_tokens
+    changed = [
+        (spell(old[at].tolist()), spell(new[at].tolist()))
+        for old, new, at, edits in zip(ids, edited, word, chosen)
+        if edits.any()
+    ]
+    return EditPlausibility(len(ids), changed, written, original, random)

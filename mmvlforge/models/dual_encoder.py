@@ -176,8 +176,12 @@ def project_image(net: Any, image: ImageFeatures) -> Tensor:
     return F.normalize(net.image_proj(image.cls).float(), dim=-1)
 
 
+def pool_text(net: Any, tokens: Tensor, inputs: VLInputs) -> Tensor:
+    """h^t ``(B, C_t)`` of the tokens ``(B, L, C_t)`` that the text encoder of ``net`` made of ``inputs``."""
+    pool = getattr(net.text_encoder, 'pool', None)
+    return tokens[:, 0] if pool is None else pool(tokens, inputs)
+
+
 def project_text(net: Any, tokens: Tensor, inputs: VLInputs) -> Tensor:
     """z^t by the map of ``net``, of the tokens ``(B, L, C_t)`` made of ``inputs``, in float32 ``(B, D)``."""
-    pool = getattr(net.text_encoder, 'pool', None)
-    text = tokens[:, 0] if pool is None else pool(tokens, inputs)
-    return F.normalize(net.text_proj(text).float(), dim=-1)
+    return F.normalize(net.text_proj(pool_text(net, tokens, inputs)).float(), dim=-1)

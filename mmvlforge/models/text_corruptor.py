@@ -9,6 +9,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, P
 
 from mmvlforge.models.weights.reading import require_finite
 from mmvlforge.registry import MODELS
+from mmvlforge.starter_files import starter_folder
 from mmvlforge.structures import IGNORE, EditedText, VLInputs
 
 
@@ -63,7 +64,7 @@ class TextCorruptor(nn.Module):
     Args:
         name: Folder, or name on the Hugging Face hub, of the masked language model and its tokenizer. It must be the
             tokenizer that made the inputs, unless ``tokenizer`` names that. Modes other than ``'lm'`` read the
-            tokenizer only.
+            tokenizer only, and take ``starter::minilm`` too.
         mode: ``'lm'``; ``'random'`` draws uniformly from the vocabulary (Table 7 F); ``'masked'`` writes [MASK], for
             masked language modelling (Table 7 B).
         rate: Probability that a token is chosen. Defaults to the paper's 0.15.
@@ -221,6 +222,36 @@ class TextCorruptor(nn.Module):
             edited[rows[edits], columns[edits]] = tokens if knowledge.from_lm is None else knowledge.from_lm[tokens]
         return edited
 
+    @torch.no_grad()
+    def log_probs(self, inputs: VLInputs, chosen: Tensor, *captions: Tensor) -> list[Tensor]:
+        """How plausible the language model finds tokens at given positions, which are masked together.
+
+        Args:
+            inputs: The captions, in the language model's own vocabulary.
+            chosen: True at the positions ``(B, L)``.
+            captions: Ids with a token to judge at each of them, ``(B, L)`` each.
+
+        Returns:
+            Log-probabilities, a tensor ``(positions,)`` for each of ``captions``.
+
+        Raises:
+            ValueError: The corruptor has no language model, or one of another vocabulary.
+        """
+        knowledge = self._knowledge(inputs.input_ids.device)
+        if knowledge.model is None or knowledge.to_lm is not None:
+            raise ValueError(
+                f"needs mode 'lm' without a tokenizer of its own, got {self.mode!r} and {self.tokenizer!r}"
+            )
+        masked = inputs.input_ids.masked_fill(chosen, knowledge.mask_id)
+        found: list[list[Tensor]] = [[] for _ in captions]
+        for part in torch.arange(len(masked)).split(self.chunk_size or 32):
+            rows, columns = chosen[part].nonzero(as_tuple=True)
+            logits = self._predict(knowledge.model, masked[part], inputs.attention_mask[part], rows, columns)
+            known = logits.float().log_softmax(dim=1)
+            for ids, each in zip(captions, found):
+                each.append(known.gather(1, ids[part][rows, columns][:, None])[:, 0])
+        return [torch.cat(each) for each in found]
+
     @staticmethod
     def _predict(model: PreTrainedModel, ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Logits at the given positions ``(E, V)``: the head, as large as the vocabulary, runs nowhere else."""
@@ -259,7 +290,7 @@ class TextCorruptor(nn.Module):
     def _load(self) -> _Knowledge:
         model = None
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(starter_folder(self.name), trust_remote_code=False)
             if self.mode == 'lm':
                 model, report = AutoModelForMaskedLM.from_pretrained(
                     self.name, trust_remote_code=False, output_loading_info=True

@@ -1,4 +1,4 @@
-"""The test of a retrieval model as one self-contained HTML page: metrics beside chance, and pictures of its work."""
+"""Self-contained HTML pages of a retrieval model: its test, metrics beside chance; and what it finds for words."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from mmvlforge.manifest import read_metrics_file
 from mmvlforge.reports.page import Metric, figure, metric_groups, write_page
 from mmvlforge.visualization.drawing import Drawn
 
-__all__ = ['METRICS', 'chance_of', 'read_metrics', 'write_report']
+__all__ = ['METRICS', 'chance_of', 'read_metrics', 'write_found', 'write_report']
 
 METRICS = {
     **{
@@ -99,3 +99,19 @@ def write_report(
         groups=metric_groups({name: METRICS[name] for name in METRICS if name in metrics}, metrics, chance),
         figures={kind: [figure(d.picture, d.alt, d.note) for d in drawn.get(kind, ())] for kind in kinds},
     )
+
+
+def write_found(
+    out_file: str | Path, title: str, model: str, drawn: Mapping[str, Sequence[Drawn]], left_out: Mapping[str, str]
+) -> None:
+    """Write a page of pictures that were found by words, which lie inside.
+
+    Args:
+        out_file: HTML file to write.
+        title: Heading.
+        model: Who searched.
+        drawn: Of each query, the best first.
+        left_out: Files that could not be read, each with the reason.
+    """
+    found = {query: [figure(d.picture, d.alt, d.note) for d in pictures] for query, pictures in drawn.items()}
+    write_page(out_file, 'found.html.j2', title=title, model=model, found=found, left_out=left_out)

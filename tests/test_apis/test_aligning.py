@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_vilem import COLORS
+from tiny_vilem import COLORS, WORDS
 
 from mmvlforge import RetrievalInferencer
 from mmvlforge.apis.aligning import Captions, align
 from mmvlforge.apis.loading import load_trained
 from mmvlforge.cli import main
-from mmvlforge.config_files import config_folder
+from mmvlforge.config_files import config_folder, load_config
+from mmvlforge.evaluation.retrieval import image_text_metrics
+from mmvlforge.registry import MODELS
 from mmvlforge.starter_files import STARTERS, starter_file
 
 REAL = Path(os.environ.get('MMVLFORGE_REAL_DATA', Path(__file__).parents[3] / 'shared' / 'data' / 'real'))
@@ -67,6 +69,63 @@ def test_an_alignment_is_the_same_again_and_better_than_before(retriever, captio
     assert load_trained(tmp_path / 'a').fingerprint == load_trained(tmp_path / 'b').fingerprint
     before, after = first.test
     assert after['RSUM'] > before['RSUM']
+
+
+CAPTION_TOWER = dict(type='PreNormTextEncoder', vocab_size=len(WORDS), num_layers=2, num_heads=2, max_length=9)
+SIGLIP = dict(
+    image_dims=None,
+    embed_dims=16,
+    text_dims=12,
+    text_encoder=dict(CAPTION_TOWER, embed_dims=12, ffn_dims=16, causal=False, eos_id=None),
+)
+CLIP = dict(
+    image_dims=16,
+    embed_dims=10,
+    text_dims=12,
+    proj_bias=False,
+    text_encoder=dict(CAPTION_TOWER, embed_dims=12, ffn_dims=16, causal=True, eos_id=3),
+)
+
+
+@pytest.mark.parametrize('kind', [SIGLIP, CLIP], ids=['siglip', 'clip'])
+def test_whatever_the_projections_were_linear_maps_take_their_place(retriever, captions, tmp_path, kind):
+    settings = dict(
+        kind, _delete_=True, type='DualEncoder', image_encoder=load_config(retriever / 'tiny.py').model.image_encoder
+    )
+    config = tmp_path / 'two.py'
+    config.write_text(f"_base_ = '{retriever}/tiny.py'\ntrain_dataloader = None\nmodel = {settings!r}\n")
+    torch.manual_seed(0)
+    torch.save(dict(state_dict=MODELS.build(load_config(config).model).state_dict()), tmp_path / 'two.pth')
+    folder = tmp_path / 'model'
+    assert main(['export', str(config), str(tmp_path / 'two.pth'), str(folder), '--pairs', '0']) == 0
+    of = Captions(str(captions), str(retriever), dict(type='albef'))
+    found = align(of, tmp_path / 'out', folder, of, holdout=0.3, device='cpu')
+    before, after = found.test
+    assert after['RSUM'] > before['RSUM']
+    ask = RetrievalInferencer(tmp_path / 'out', device='cpu')
+    assert torch.equal(ask.model.text_proj.weight, torch.eye(12)) and ask.model.image_proj.weight.shape == (12, 16)
+    rows = json.loads(captions.read_text())
+    images = ask.encode_images([str(retriever / row['image']) for row in rows])
+    texts = ask.encode_texts([caption for row in rows for caption in row['caption']])
+    owner = np.repeat(np.arange(len(rows)), [len(row['caption']) for row in rows])
+    assert image_text_metrics(images, texts, owner) == after
+
+
+def test_it_knows_what_it_has_seen_where_there_is_enough(retriever, tmp_path, capsys):
+    rows = [dict(image=f'{i % 6}.png', caption=f'a picture of colour {COLORS[i % 6]}') for i in range(401)]
+    for count in (399, 401):
+        (tmp_path / 'captions.json').write_text(json.dumps(rows[:count]))
+        command = ['align', str(tmp_path / 'captions.json'), '--images', str(retriever), '--model', str(retriever)]
+        assert main([*command, '--device', 'cpu', '--out', str(tmp_path / str(count))]) == 0
+    said = capsys.readouterr().err
+    assert said.count('will not tell what is unlike its pictures') == 1
+    assert 'features: 199 inputs are too few' in said and 'it needs 200' in said
+    assert not (tmp_path / '399/familiarity.safetensors').exists()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    ask = RetrievalInferencer(tmp_path / '401', device='cpu')
+    answers = ask([(str(retriever / '0.png'), 'a picture of colour red'), (noise, 'cars cars cars')])['predictions']
+    told = [[warning for warning in answer['warnings'] if 'unlike' in warning] for answer in answers]
+    assert told == [[], ['unlike what the model learnt from: caption and picture']]
 
 
 def test_a_file_whose_format_is_named_and_a_model_of_momentum_encoders(retriever, tmp_path):

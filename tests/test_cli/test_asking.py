@@ -1,10 +1,17 @@
-"""``mmvlforge check`` and ``proofread`` as a user types them."""
+"""``mmvlforge check``, ``proofread`` and ``search`` as a user types them."""
 
+import base64
+import io
 import json
+import os
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from mmvlforge import RetrievalInferencer
 from mmvlforge.cli import main
 
 
@@ -72,3 +79,77 @@ def test_mistakes(detector, args, told, capsys):
     assert main([*args, '--model', str(detector)]) == 2
     err = capsys.readouterr().err
     assert told in err and 'Traceback' not in err
+
+
+@pytest.fixture
+def photos(retriever, tmp_path) -> Path:
+    """Six pictures, one of them deeper and one with a name that is not UTF-8, a text, and what is no picture."""
+    folder = tmp_path / 'photos'
+    (folder / 'deeper').mkdir(parents=True)
+    for i in range(4):
+        shutil.copy(retriever / f'{i}.png', folder)
+    shutil.copy(retriever / '4.png', folder / 'deeper')
+    Image.open(retriever / '5.png').resize((900, 600)).save(os.fsencode(folder) + b'/caf\xe9.png', 'PNG')
+    (folder / 'notes.txt').write_text('nothing')
+    (folder / 'broken.jpg').write_bytes(b'nothing')
+    return folder
+
+
+def test_search_prints_the_best_pictures_and_writes_a_page(retriever, photos, tmp_path, capsys):
+    queries = ['a picture of colour red', 'a <b>zebra</b>']
+    page = tmp_path / 'new/found.html'
+    args = ['search', str(photos), *queries, '--model', str(retriever), '--device', 'cpu', '--topk', '2']
+    assert main([*args, '--out', str(page)]) == 3
+    out, err = capsys.readouterr()
+    ask = RetrievalInferencer(retriever, device='cpu')
+    files = [*(str(photos / f'{i}.png') for i in range(4)), str(photos / 'deeper/4.png')]
+    files.append(os.fsdecode(os.fsencode(photos) + b'/caf\xe9.png'))
+    scores = ask.encode_texts(queries) @ ask.encode_images(files).T
+    shown = [file.encode('ascii', 'backslashreplace').decode() for file in files]
+    wanted = []
+    for query, row in zip(queries, scores):
+        wanted.append(query)
+        wanted += [f'  {row[i]:.2f}  {shown[i]}' for i in (-row).argsort()[:2]]
+    assert out.splitlines() == [*wanted, f'page: {page}']
+    assert 'warning: the model knows only drawn scenes' in err and 'not in the vocabulary: <b>zebra< b>' in err
+    assert f'left out: {photos}/broken.jpg' in err
+    html = page.read_text(encoding='utf-8')
+    assert 'Found among 7 pictures' in html and 'Searched by tiny.' in html and f'{photos}/broken.jpg' in html
+    assert '<h2>a &lt;b&gt;zebra&lt;/b&gt;</h2>' in html and 'http' not in html
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert max(Image.open(io.BytesIO(base64.b64decode(picture))).size) <= 320
+
+
+def test_a_search_of_sound_pictures_that_needs_no_page(retriever, photos, capsys):
+    (photos / 'broken.jpg').unlink()
+    assert main(['search', '--model', str(retriever), str(photos), 'red car', '--device', 'cpu']) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1 + 6 and 'left out' not in err
+
+
+@pytest.mark.parametrize(
+    ('args', 'told'),
+    [
+        (['none', 'red'], 'none: is no folder, whose pictures could be searched'),
+        (['photos/0.png', 'red'], 'photos/0.png: is no folder'),
+        (['photos/deeper/empty', 'red'], 'empty: no picture in this folder'),
+        (['photos/broken', 'red'], 'photos/broken: of 1 pictures none can be read, the first: '),
+        (['photos', 'red', '!!'], "caption '!!': has no word in it"),
+        (['photos'], "Missing argument 'WORDS ...'"),
+    ],
+)
+def test_mistakes_of_a_search(retriever, photos, monkeypatch, args, told, capsys):
+    for name in ('deeper/empty', 'broken'):
+        (photos / name).mkdir()
+    (photos / 'broken.jpg').rename(photos / 'broken/broken.jpg')
+    monkeypatch.chdir(photos.parent)
+    assert main(['search', *args, '--model', str(retriever), '--device', 'cpu']) == 2
+    err = ' '.join(capsys.readouterr().err.split())
+    assert told in err and 'Traceback' not in err
+
+
+def test_a_detector_does_not_search(detector, photos, capsys):
+    assert main(['search', str(photos), 'red', '--model', str(detector)]) == 2
+    assert 'a ManipulationDetector is no dual encoder' in capsys.readouterr().err

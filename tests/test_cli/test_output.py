@@ -7,7 +7,7 @@ import pytest
 from project import ROOT
 
 from mmvlforge.cli import main
-from mmvlforge.cli.output import print_table, read_cfg_options, spell_out
+from mmvlforge.cli.output import print_table, read_cfg_options, read_settings, spell_out
 
 OWN = {'--cfg-options', '--model', '--checkpoint', '--resume'}
 
@@ -39,6 +39,8 @@ def test_a_model_is_a_folder_or_a_config_with_its_checkpoint(tmp_path):
     assert spell_out(['--model', str(tmp_path), 'a.jpg'], OWN) == ['--model', str(tmp_path), 'a.jpg']
     assert spell_out(['--model', 'my.py', '--checkpoint', 'my.pth'], OWN) == pair[:-1]
     assert spell_out(['--model=my.py', 'my.pth', 'a.jpg'], OWN) == pair
+    named = ['--model', 'starter', str(tmp_path), 'words']  # a folder is no checkpoint
+    assert spell_out(named, OWN) == named
     assert spell_out(['--model', 'my.py', 'my.pth'], {'--model'}) == ['--model', 'my.py', 'my.pth']
 
 
@@ -53,6 +55,20 @@ def test_settings_are_parsed_as_mmengine_does():
     for wrong in ('a', '=1', ' =1'):
         with pytest.raises(ValueError, match='must be key=value'):
             read_cfg_options([wrong])
+
+
+def test_texts_are_taken_as_they_stand():
+    """A list of photos may lie in 'my photos', a caption be made of several columns."""
+    args = ['a.csv', '--reader-options', 'images=my photos/a, b.txt', 'caption={name}, born=1900', 'set']
+    told = spell_out(args, {'--reader-options'}, {'--reader-options'})
+    assert told[-1] == 'set' and told.count('--reader-options') == 2
+    assert read_settings('--reader-options', told[2:5:2]) == {
+        'images': 'my photos/a, b.txt',
+        'caption': '{name}, born=1900',
+    }
+    assert read_settings('--reader', None) == {}
+    with pytest.raises(ValueError, match="--reader 'csv' must be key=value, such as type=csv"):
+        read_settings('--reader', ['csv'])
 
 
 def test_tables(capsys):

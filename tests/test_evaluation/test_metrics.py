@@ -124,6 +124,24 @@ def test_written_file_is_sorted_and_exact(tmp_path):
     assert rows[1]['box'][0] < rows[1]['box'][2] < 5.00001
 
 
+@pytest.mark.parametrize(
+    ('row', 'change', 'told'),
+    [
+        (3, dict(pred_box=None), 'box: is null, while by .* every rule finds a box'),
+        (3, dict(pred_no_box=dict(coord=True, type=True)), 'box: is .*, while by .* no rule finds a box; must then be'),
+        (3, dict(pred_box=torch.tensor([0.0, 0.0, 1.0, 1.0])), 'raw_box: is .*, box is .*; must be equal'),
+        (0, dict(pred_no_box=dict(coord=False, type=False)), 'box: is null, while by .* every rule finds a box'),
+    ],
+)
+def test_what_nobody_could_score_is_not_written(tmp_path, row, change, told):
+    _, samples = make_set()
+    for field, value in change.items():
+        setattr(samples[row], field, value)
+    with pytest.raises(ValueError, match=f'sample {row}: {told}'):
+        run([METRICS.build(dict(type='PredictionWriter', out_file=str(tmp_path / 'p.jsonl')))], samples)
+    assert not (tmp_path / 'p.jsonl').exists()
+
+
 def test_a_part_without_a_head_is_in_no_row_and_a_part_of_some_samples_is_an_error(tmp_path):
     records, samples = make_set()
     path = tmp_path / 'p.jsonl'

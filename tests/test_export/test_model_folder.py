@@ -146,6 +146,20 @@ def test_wrong_arguments(tmp_path, capsys, detector):
         assert not (tmp_path / 'out').exists()
 
 
+def test_a_ready_config_leaves_nothing_behind_that_needs_its_start(retriever, tmp_path, capsys):
+    """Without init_cfg another model of the config, or the same one begun anew, would be of random weights."""
+    config = tmp_path / 'own.py'
+    config.write_text(
+        f"_base_ = '{retriever}/tiny.py'\nready = True\naligned_model = _base_.model\ntrain_dataloader = None\n"
+    )
+    assert main(['export', str(config), str(tmp_path / 'out'), '--retriever']) == 2
+    assert 'has no train_dataloader, from which to learn what the model knows; --pairs 0' in capsys.readouterr().err
+    assert main(['export', str(config), str(tmp_path / 'out'), '--retriever', '--pairs', '0']) == 0
+    exported = Config.fromfile(tmp_path / 'out/own.py')
+    assert 'ready' not in exported and 'aligned_model' not in exported
+    assert json.loads((tmp_path / 'out/manifest.json').read_text())['weights']['file'] == 'init_cfg'
+
+
 def plain(found: dict) -> dict:
     return {key: value for key, value in found.items() if key != 'model'}
 

@@ -348,6 +348,10 @@ def test_a_language_model_that_is_none(archive, tmp_path):
         (['--seed', '-1'], 'The seed must not be negative: -1'),
         (['--reader', 'coco'], 'must be a JSON object'),
         (['--reader-options', 'faces'], "'faces' must be key=value"),
+        (
+            ['--reader-options', 'imags=a.txt'],
+            "reader 'albef': got an unexpected keyword argument 'imags'; its settings are: faces",
+        ),
         (['--test-list', 'none.txt'], 'none.txt: no such file'),
         (['--test', '0.0001', '--val', '0'], 'test has 0 of 60 usable photos, none of which can be forged'),
     ],

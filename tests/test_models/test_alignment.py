@@ -11,8 +11,8 @@ from torch import nn
 from transformers import BertTokenizerFast
 
 from mmvlforge.models import DualEncoder
-from mmvlforge.models.weights import ClassNameAlignment
-from mmvlforge.models.weights.alignment import RidgeFit, RidgeSums, fit_ridge
+from mmvlforge.models.weights import ClassNameAlignment, RidgeAlignment
+from mmvlforge.models.weights.alignment import PENALTIES, RidgeFit, RidgeSums, encode_pairs, fit_ridge
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import ImageFeatures, VLInputs
 
@@ -25,8 +25,8 @@ def scope():
     init_default_scope('mmvlforge')
 
 
-def dual_encoder(image_dims: int) -> DualEncoder:
-    text = dict(
+def dual_encoder(width: int, text: dict | None = None, **maps) -> DualEncoder:
+    text = text or dict(
         type='BertTextEncoder',
         vocab_size=len(WORDS),
         embed_dims=16,
@@ -37,9 +37,9 @@ def dual_encoder(image_dims: int) -> DualEncoder:
         drop=0.0,
         attn_drop=0.0,
     )
-    image = dict(type='NullImageEncoder', embed_dims=image_dims)
+    image = dict(type='SingleLevelEncoder', stem=dict(type='NullImageEncoder', embed_dims=width))
     torch.manual_seed(0)
-    return DualEncoder(image, text, image_dims=image_dims, text_dims=16, embed_dims=16)
+    return DualEncoder(image, text, **dict(dict(image_dims=width, text_dims=16, embed_dims=16), **maps))
 
 
 def test_conse_is_the_mean_of_class_names_weighed_by_their_probabilities(tmp_path):
@@ -67,6 +67,33 @@ def test_class_names_of_imagenet_and_a_model_that_does_not_fit(tmp_path):
     BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match='set image_dims=3, text_dims=16 and embed_dims=16'):
         ClassNameAlignment(str(tmp_path), NAMES)(dual_encoder(5))
+
+
+@pytest.mark.parametrize('reads', [dict(causal=True, eos_id=3), dict(causal=False, eos_id=None)])
+def test_sentences_are_read_where_the_text_encoder_has_them(tmp_path, reads):
+    """CLIP's at its end, SigLIP's at the last of all positions: for both alignments as when the model retrieves."""
+    size = dict(vocab_size=len(WORDS), embed_dims=16, num_layers=1, num_heads=2, ffn_dims=16, max_length=9)
+    net = dual_encoder(len(NAMES), dict(type='PreNormTextEncoder', **size, **reads))
+    ids = torch.tensor([[2, 5, 6, 3, 0], [2, 5, 9, 15, 3]])
+    mask = torch.arange(5) < torch.tensor([[4], [5]])
+    inputs = VLInputs(torch.zeros(2, 3, 8, 8), ids, mask, mask)
+    batch = dict(inputs=inputs, data_samples=[Sample(0, 1, 2), Sample(1, 1, 0)])
+    net.data_preprocessor = nn.Identity()
+    ((_, texts, _),) = encode_pairs(net, [batch])
+    assert [len(rows) for rows in texts] == [2, 0] and net.training
+    wanted = net.eval().encode_texts(inputs)
+    assert torch.allclose(nn.functional.normalize(net.text_proj(texts[0]), dim=-1), wanted, atol=1e-6)
+    (tmp_path / 'words.txt').write_text('\n'.join(WORDS))
+    BertTokenizerFast(vocab_file=str(tmp_path / 'words.txt')).save_pretrained(tmp_path)
+    ClassNameAlignment(str(tmp_path), NAMES, 'a {}')(net)
+    tokenizer = BertTokenizerFast.from_pretrained(tmp_path)
+    centred = torch.zeros(16)
+    for name in NAMES:
+        ids = torch.tensor([tokenizer(f'a {name}')['input_ids']])
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        inputs = VLInputs(None, ids, mask, mask)
+        centred += net.text_proj(net.text_encoder.pool(net.text_encoder(inputs), inputs))[0]
+    assert torch.allclose(centred, torch.zeros(16), atol=1e-5)
 
 
 def pairs(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -175,9 +202,87 @@ def test_one_penalty_holds_nothing_out_and_too_few_pictures_are_told():
         fit_ridge(Known(*pairs(20)), two, (1, 2), 0.2, 0)
 
 
-def test_settings_that_are_wrong():
-    from mmvlforge.models.weights import RidgeAlignment
+@pytest.mark.parametrize(
+    'maps', [dict(image_dims=None), dict(proj_bias=False), dict(embed_dims=8), dict(text_dims=None)]
+)
+def test_maps_that_cannot_be_filled_are_refused_before_anything_is_encoded(maps):
+    """Of SigLIP, CLIP, the paper's model, and one whose sentences are taken as they are."""
+    told = 'set image_dims=16, text_dims=16 and embed_dims=16, and proj_bias=True'
+    with pytest.raises(ValueError, match=told):
+        fit_ridge(dual_encoder(16, **maps), Loader(10, 2), (1, 2), 0.2, 0)
 
+
+class Layered(nn.Module):
+    """An image encoder that maps what its stem looks up, [CLS] first."""
+
+    def __init__(self, stem: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.stem_proj = stem, nn.Linear(6, 4)
+
+    def forward(self, inputs):
+        return ImageFeatures(self.stem_proj(self.stem(inputs))[:, 0], ())
+
+
+class Stem(nn.Module):
+    def __init__(self, images: torch.Tensor) -> None:
+        super().__init__()
+        self.images = images
+
+    def forward(self, inputs):
+        return self.images[inputs.images][:, None].expand(-1, 3, -1)
+
+
+class KnownBelow(Known):
+    """Its image encoder has the features below another map."""
+
+    def __init__(self, images: torch.Tensor, texts: torch.Tensor) -> None:
+        super().__init__(images, texts)
+        self.layered = Layered(Stem(images))
+        self.image_proj = nn.Linear(4, 4)
+
+    def image_encoder(self, inputs):
+        return self.layered(inputs)
+
+
+def below(keep, monkeypatch, images=None, **kwargs) -> KnownBelow:
+    """A network aligned below its image encoder's own map."""
+    known, texts = pairs(240)
+    monkeypatch.setattr('mmengine.runner.Runner.build_dataloader', lambda cfg: Loader(120, 7))
+    net = KnownBelow(known if images is None else images, texts)
+    where = dict(features='layered.stem', projection='layered.stem_proj', keep=keep and str(keep))
+    RidgeAlignment(dict(type='of pictures'), **(where | kwargs))(net)
+    return net
+
+
+def test_a_map_below_is_fitted_as_the_last_one_would_be(monkeypatch):
+    images, texts = pairs(240)
+    direct = Known(images, texts)
+    fit_ridge(direct, Loader(120, 7), PENALTIES, 0.1, 0)
+    net = below(None, monkeypatch)
+    assert torch.equal(net.layered.stem_proj.weight, direct.image_proj.weight)
+    inputs = VLInputs(torch.arange(5), None, None, None)
+    torch.testing.assert_close(net.image_proj(net.image_encoder(inputs).cls), direct.image_proj(images[:5]))
+
+
+def test_a_solution_is_kept_and_belongs_to_its_encoders_and_settings(tmp_path, monkeypatch):
+    keep = tmp_path / 'new' / 'ridge.safetensors'
+    torch.manual_seed(3)
+    first = below(keep, monkeypatch)
+    drawn = torch.rand(1)
+    assert [path.name for path in keep.parent.iterdir()] == ['ridge.safetensors']
+    torch.manual_seed(3)
+    with monkeypatch.context() as patch:
+        patch.setattr('mmvlforge.models.weights.alignment.solve_ridge', None)  # no second fit
+        again = below(keep, patch)
+    assert torch.equal(torch.rand(1), drawn)  # chance goes on as if there had been a fit
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values()))
+    with pytest.raises(ValueError, match='ridge.safetensors: was fitted with the settings'):
+        below(keep, monkeypatch, seed=1)
+    with pytest.raises(ValueError, match='ridge.safetensors: was fitted to other encoders or captions'):
+        below(keep, monkeypatch, images=pairs(240, seed=1)[0])
+
+
+def test_settings_that_are_wrong():
     for wrong in (dict(penalties=()), dict(penalties=(0, 1)), dict(holdout=1.0)):
         with pytest.raises(ValueError, match='RidgeAlignment: needs penalties above 0'):
             RidgeAlignment({}, **wrong)

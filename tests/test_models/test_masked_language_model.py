@@ -3,11 +3,14 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from project import ROOT, run_tool
+from transformers import BertModel
 
 from mmvlforge.cli import main
 from mmvlforge.forge import caption_scenes
 from mmvlforge.forge.captions import make_mini_set
+from mmvlforge.forge.edit_quality import edit_plausibility
 from mmvlforge.models import TextCorruptor
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import IGNORE, VLInputs
@@ -22,7 +25,7 @@ def folder(tmp_path_factory):
     return out
 
 
-def model_of(folder, **corruptor):
+def model_of(folder, init_cfg=None, **corruptor):
     config = dict(
         vocab_size=WORDS,
         hidden_size=16,
@@ -33,7 +36,7 @@ def model_of(folder, **corruptor):
         attention_probs_dropout_prob=0.0,
     )
     corruptor = dict(type='TextCorruptor', name=str(folder / 'tokenizer'), mode='masked', **corruptor)
-    return MODELS.build(dict(type='MaskedLanguageModel', config=config, corruptor=corruptor))
+    return MODELS.build(dict(type='MaskedLanguageModel', config=config, corruptor=corruptor, init_cfg=init_cfg))
 
 
 def test_loss_is_the_mean_over_masked_tokens(folder):
@@ -59,6 +62,22 @@ def test_no_masked_token_is_a_true_zero(folder):
     assert all(p.grad is None or (p.grad == 0).all() for p in model.parameters())
     with pytest.raises(ValueError, match="mode must be 'loss' or 'tensor', got 'predict'"):
         model(VLInputs(None, ids, ids > 0, ids > 4), mode='predict')
+
+
+def test_it_starts_from_the_body_of_a_folder_and_keeps_its_own_head(folder, tmp_path):
+    model = model_of(folder)
+    config = model.model.config
+    torch.manual_seed(7)
+    body = BertModel(config, add_pooling_layer=False)
+    body.save_pretrained(tmp_path)
+    started = model_of(folder, init_cfg=dict(type='HFPretrained', folder=str(tmp_path)))
+    before = started.model.cls.predictions.transform.dense.weight.clone()
+    init_default_scope('mmvlforge')
+    started.init_weights()
+    loaded = started.model.bert.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in body.state_dict().items())
+    assert started.model.cls.predictions.decoder.weight is started.model.bert.embeddings.word_embeddings.weight
+    assert torch.equal(started.model.cls.predictions.transform.dense.weight, before)
 
 
 TINY = """
@@ -104,6 +123,45 @@ def test_trained_folder_edits_captions(folder, tmp_path, capsys):
     assert main(['forge', 'edit-quality', str(config)]) == 2
     error = capsys.readouterr().err
     assert 'nothing' in error and 'cannot be loaded' in error
+
+
+def test_edits_of_real_captions_are_judged_by_the_language_model(folder, tmp_path, capsys):
+    lm = tmp_path / 'lm'
+    torch.manual_seed(0)
+    model = model_of(folder)
+    model.export(lm)
+    (tmp_path / 'captions.csv').write_text(
+        'image,caption\na.jpg,A red ball near a boat.\na.jpg,a man\nb.jpg,two dogs\n'
+    )
+    config = tmp_path / 'real.py'
+    dataset = dict(
+        data_root=str(tmp_path),
+        ann_file='captions.csv',
+        reader=dict(type='csv'),
+        pipeline=[dict(type='CleanCaptions', max_words=9), dict(type='CaptionTokenizer', name=str(lm))],
+    )
+    corruptor = dict(type='TextCorruptor', name=str(lm), rate=1.0)
+    config.write_text(
+        f"default_scope = 'mmvlforge'\nmodel = dict(corruptor={corruptor})\nval_dataloader = dict(dataset={dataset})\n"
+    )
+    assert main(['forge', 'edit-quality', str(config), '--examples', '1']) == 0
+    *examples, counts, told = capsys.readouterr().out.splitlines()
+    assert len(examples) == 1 and examples[0].count('->') >= 2
+    assert counts.startswith('3 captions, 3 edited, ')
+    found = edit_plausibility(Config.fromfile(config))
+    assert found.original < 0 and f'{found.written:.2f} of the words written' in told
+    # Drawn from its best predictions, so that they are no less plausible to it than what comes at random.
+    assert found.written > found.random
+    ids = model.corruptor._knowledge(torch.device('cpu')).editable.nonzero()[:2, 0]
+    caption = torch.tensor([[2, *ids.tolist(), 3]])
+    mask = torch.ones_like(caption, dtype=torch.bool)
+    chosen = torch.tensor([[False, True, False, False]])
+    reader = TextCorruptor(str(lm))
+    (known,) = reader.log_probs(VLInputs(None, caption, mask, mask), chosen, caption)
+    logits = model(VLInputs(None, caption.masked_fill(chosen, 4), mask, mask))
+    torch.testing.assert_close(known, logits.log_softmax(-1)[0, 1, ids[:1]])
+    with pytest.raises(ValueError, match="needs mode 'lm'"):
+        TextCorruptor(str(lm), mode='random').log_probs(VLInputs(None, caption, mask, mask), chosen, caption)
 
 
 def test_configs_know_the_vocabulary():

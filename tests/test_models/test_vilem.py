@@ -155,6 +155,22 @@ def test_levels_of_the_hybrid_encoder_are_its_layers():
         assert torch.equal(image.cls, x[:, 0]) and len(image.levels) == 3
 
 
+def test_a_hybrid_encoder_that_skips_begins_at_its_stem_and_learns_more():
+    stem = dict(type='ConvImageEncoder', embed_dims=24, num_patches=16, channels=(8, 16), strides=(4, 2))
+    config = dict(type='HybridImageEncoder', stem=stem, stem_dims=24, num_layers=2, num_heads=4, ffn_dims=48)
+    encoder = MODELS.build(dict(config, embed_dims=DIMS, skip=True)).eval()
+    inputs, _ = batch_of()
+    cls, levels = encoder(inputs)
+    assert torch.equal(cls, encoder.stem_proj(encoder.stem(inputs))[:, 0])
+    cls.square().sum().backward()
+    assert encoder.skip_proj.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        encoder.skip_proj.weight.copy_(torch.eye(DIMS))
+    whole = MODELS.build(dict(config, embed_dims=DIMS)).eval()
+    whole.load_state_dict(encoder.state_dict(), strict=False)
+    torch.testing.assert_close(encoder(inputs).cls - cls, whole(inputs).cls)
+
+
 # Losses --------------------------------------------------------------------------------------------------------------
 
 

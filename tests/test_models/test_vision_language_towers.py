@@ -19,11 +19,12 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from mmvlforge.apis.loading import load_trained
 from mmvlforge.cli import main
-from mmvlforge.config_files import load_config
+from mmvlforge.config_files import config_folder, load_config
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.models.encoders import HFImageEncoder, HFTextEncoder, PreNormTextEncoder
-from mmvlforge.models.weights import hub, open_clip_names, read_state_dict, unstack_open_clip
+from mmvlforge.models.weights import hub, open_clip_names, unstack_open_clip
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import CaptionTargets, VLInputs
 
@@ -464,10 +465,11 @@ def test_models_that_do_not_fit_are_refused(tmp_path, monkeypatch):
         ).init_weights()
 
 
-def test_a_model_that_cannot_be_fetched_says_how_to_get_it(monkeypatch):
-    def offline(name, **kwargs):
-        raise OSError(f'{name} is not in the cache\nand more advice')
+def offline(name, **kwargs):
+    raise OSError(f'{name} is not in the cache\nand more advice')
 
+
+def test_a_model_that_cannot_be_fetched_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(hub, 'snapshot_download', offline)
     model = MODELS.build(settings('clip', 'zeroshot', init_cfg=dict(type='HubPretrained', name='openai/none')))
     with pytest.raises(ValueError) as caught:
@@ -491,20 +493,21 @@ def test_exported_it_retrieves_as_before():
     assert not [n for n, _ in alone.named_parameters() if 'cross' in n or 'shift' in n]
 
 
-def test_a_configs_start_is_written_to_be_tested(tmp_path, capsys):
-    small_clip().save_pretrained(tmp_path / 'clip')
-    start = dict(type='HubPretrained', name=str(tmp_path / 'clip'))
-    model = settings('clip', 'zeroshot', init_cfg=start)
-    (tmp_path / 'mine.py').write_text(f"default_scope = 'mmvlforge'\nmodel = {model!r}\n")
-    out = tmp_path / 'new/start.pth'
-    assert main(['weights', 'start', str(tmp_path / 'mine.py'), str(out)]) == 0
-    assert capsys.readouterr().out.rstrip().endswith(f'written: {out}')
-    ours = MODELS.build(model)
-    ours.load_state_dict(read_state_dict(out))
-    inputs = batch(32, 50, 49)
+@pytest.mark.parametrize('family, model', [('clip', small_clip), ('siglip2', small_siglip)])
+def test_a_published_model_is_ready_and_may_be_exported(tmp_path, family, model, monkeypatch, capsys):
+    model().save_pretrained(tmp_path / 'hub')
+    config = tmp_path / 'mine.py'
+    own = settings(family, 'zeroshot', init_cfg=dict(type='HubPretrained', name=str(tmp_path / 'hub')))
+    base = config_folder() / f'vilem/vilem_{family}_b16_coco_zeroshot.py'
+    config.write_text(f"_base_ = '{base}'\nmodel = {dict(own, _delete_=True)!r}\n")
+    assert main(['export', str(config), str(tmp_path / 'out'), '--pairs', '0']) == 0
+    ready, exported = (load_trained(name, device='cpu') for name in (config, tmp_path / 'out'))
+    assert ready.checkpoint == 'init_cfg' and ready.fingerprint == exported.fingerprint
+    assert exported.describe()['trained_on'] and not exported.cfg.get('ready')
+    inputs = batch(32, 50, 49 if family == 'clip' else None)
     with torch.no_grad():
-        close(ours.eval()(inputs).text, their_features(small_clip(), inputs)[1])
-    start['name'] = str(tmp_path / 'none')
-    (tmp_path / 'mine.py').write_text(f"default_scope = 'mmvlforge'\nmodel = {model!r}\n")
-    assert main(['weights', 'start', str(tmp_path / 'mine.py'), str(out)]) == 2
-    assert 'is no folder here' in capsys.readouterr().err
+        close(exported.model(inputs).text, their_features(model(), inputs)[1])
+    (tmp_path / 'hub').rename(tmp_path / 'elsewhere')
+    monkeypatch.setattr(hub, 'snapshot_download', offline)
+    assert main(['export', str(config), str(tmp_path / 'other'), '--pairs', '0']) == 2
+    assert 'is no folder here, and could not be fetched by this name' in capsys.readouterr().err

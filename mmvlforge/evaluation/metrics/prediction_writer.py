@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
 
-from mmvlforge.evaluation.predictions import expected_fields, write_predictions
+from mmvlforge.evaluation.predictions import box_problems, expected_fields, write_predictions
 from mmvlforge.evaluation.samples import prediction_row
 from mmvlforge.evaluation.scoring import type_names
 from mmvlforge.registry import METRICS
@@ -39,11 +39,17 @@ class PredictionWriter(BaseMetric):
         self.results += [prediction_row(sample, types) for sample in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Write the file; there is nothing to measure. Raises ValueError if a sample lacks what others have."""
+        """Write the file; there is nothing to measure.
+
+        Raises:
+            ValueError: A sample lacks what others have, or its box and what the rules say of it contradict each other.
+        """
         fields = expected_fields(results)
         for row in results:
             missing = [field for field in fields if field not in row]
             if missing:
                 raise ValueError(f'sample {row["index"]}: has no prediction of {", ".join(missing)}, other samples do')
+            for problem in box_problems(row):
+                raise ValueError(f'sample {row["index"]}: {problem}')
         write_predictions(self.out_file, results)
         return {}

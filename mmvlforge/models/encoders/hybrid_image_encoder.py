@@ -22,6 +22,8 @@ class HybridImageEncoder(BaseModule):
         ffn_dims: Hidden channels of the feed-forward parts.
         drop: Dropout after each part of a layer and on attention weights.
         stem_dims: Channels of the stem's tokens; a linear map brings them to C. None where they have C.
+        skip: The global feature is the stem's own, mapped to C, and a linear map of [CLS] after the layers is added to
+            it. That map begins at zero: training begins where the stem is.
         init_cfg: As in MMEngine.
     """
 
@@ -34,6 +36,7 @@ class HybridImageEncoder(BaseModule):
         ffn_dims: int,
         drop: float = 0.0,
         stem_dims: int | None = None,
+        skip: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -42,11 +45,17 @@ class HybridImageEncoder(BaseModule):
         self.layers = nn.ModuleList(
             TransformerLayer(embed_dims, num_heads, ffn_dims, drop=drop, attn_drop=drop) for _ in range(num_layers)
         )
+        self.skip_proj = nn.Linear(embed_dims, embed_dims) if skip else None
+        if self.skip_proj is not None:
+            nn.init.zeros_(self.skip_proj.weight)
+            nn.init.zeros_(self.skip_proj.bias)
 
     def forward(self, inputs: VLInputs) -> ImageFeatures:
         """Encode ``inputs.images``."""
         tokens, levels = self.stem_proj(self.stem(inputs)), []
+        first = tokens[:, 0]
         for layer in self.layers:
             tokens = layer(tokens)
             levels.append(tokens[:, 1:])
-        return ImageFeatures(tokens[:, 0], tuple(levels))
+        cls = tokens[:, 0] if self.skip_proj is None else first + self.skip_proj(tokens[:, 0])
+        return ImageFeatures(cls, tuple(levels))

@@ -6,18 +6,24 @@ image_proj.
 n pictures, C_v channels of their global feature, C_t of a sentence's.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import get_weight
 
 from mmvlforge.datasets.transforms import CaptionTokenizer, CleanCaptions
 from mmvlforge.evaluation.retrieval import image_text_metrics
+from mmvlforge.models.dual_encoder import pool_text
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 from mmvlforge.structures import VLDataSample, VLInputs
 
@@ -31,6 +37,7 @@ __all__ = [
     'encode_pairs',
     'fit_ridge',
     'unit',
+    'widths',
 ]
 
 PENALTIES = (10, 30, 100, 300, 1000, 3000, 10000)
@@ -43,30 +50,48 @@ def unit(rows: Tensor) -> np.ndarray:
     return nn.functional.normalize(rows, dim=-1).cpu().numpy()
 
 
-def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor) -> None:
+def widths(net: Any, projection: str = 'image_proj') -> tuple[int, int]:
+    """C_v and C_t of a dual encoder; a feature that it takes as it is, without a map, has its ``embed_dims``."""
+    maps = net.get_submodule(projection), net.text_proj
+    image, text = (getattr(proj, 'in_features', None) or net.embed_dims for proj in maps)
+    return image, text
+
+
+def check_maps(net: Any, image_dims: int, text_dims: int, projection: str = 'image_proj') -> None:
+    """Raise ValueError if what :func:`fill` sets are no maps of these widths, with biases."""
+    last = image_dims if projection == 'image_proj' else text_dims
+    for name, dims in {projection: image_dims, 'image_proj': last, 'text_proj': text_dims}.items():
+        proj = net.get_submodule(name)
+        if getattr(proj, 'bias', None) is None or proj.weight.shape != (text_dims, dims):
+            raise ValueError(
+                f'{name} {proj} cannot be filled by this alignment, which makes a map from {dims} to {text_dims} '
+                f'channels: set image_dims={last}, text_dims={text_dims} and embed_dims={text_dims}, and proj_bias=True'
+            )
+
+
+def fill(net: Any, weight: Tensor, image_bias: Tensor, text_mean: Tensor, projection: str = 'image_proj') -> None:
     """Set both projections of a dual encoder.
 
     Args:
-        net: The dual encoder; C_t must be its ``embed_dims``.
+        net: The dual encoder.
         weight: ``(C_t, C_v)``.
         image_bias: ``(C_t,)``.
         text_mean: What is taken from every sentence ``(C_t,)``.
+        projection: The linear map of the picture's features that is set. If it is another one than ``image_proj``,
+            that one becomes the identity.
 
     Raises:
-        ValueError: A shape does not fit.
+        ValueError: As :func:`check_maps`.
     """
-    shapes = tuple(net.image_proj.weight.shape), tuple(net.text_proj.weight.shape)
-    size = len(text_mean)
-    if shapes != (tuple(weight.shape), (size, size)):
-        raise ValueError(
-            f'image_proj and text_proj have weights {shapes}, this alignment makes {tuple(weight.shape)} and '
-            f'{(size, size)}: set image_dims={weight.shape[1]}, text_dims={size} and embed_dims={size}'
-        )
+    text_dims, image_dims = weight.shape
+    check_maps(net, image_dims, text_dims, projection)
+    same = torch.eye(text_dims)
+    maps = {'image_proj': (same, torch.zeros(text_dims)), 'text_proj': (same, -text_mean)}
     with torch.no_grad():
-        net.image_proj.weight.copy_(weight)
-        net.image_proj.bias.copy_(image_bias)
-        net.text_proj.weight.copy_(torch.eye(size))
-        net.text_proj.bias.copy_(-text_mean)
+        for name, (values, bias) in (maps | {projection: (weight, image_bias)}).items():
+            module: Any = net.get_submodule(name)
+            module.weight.copy_(values)
+            module.bias.copy_(bias)
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -110,9 +135,9 @@ class ClassNameAlignment:
             some = [torch.tensor(row) for row in ids[start : start + _BLOCK]]
             padded = nn.utils.rnn.pad_sequence(some, batch_first=True)
             mask = torch.arange(padded.shape[1]) < torch.tensor([len(row) for row in some])[:, None]
-            device = net.text_proj.weight.device
+            device = next(net.parameters()).device
             inputs = VLInputs(None, padded.to(device), mask.to(device), mask.to(device))
-            rows.append(net.text_encoder(inputs)[:, 0].double().cpu())
+            rows.append(pool_text(net, net.text_encoder(inputs), inputs).double().cpu())
         net.text_encoder.train(training)
         classes = torch.cat(rows)
         mean = classes.mean(dim=0)
@@ -207,6 +232,11 @@ class RidgeAlignment:
         penalties: λ to choose from.
         holdout: Share of the pictures that is held out, of 1,000 at most; with one penalty none is.
         seed: Draws the pictures that are held out.
+        features: The module whose first token is regressed, such as ``'image_encoder.stem'`` of a HybridImageEncoder;
+            None for the global feature of the whole image encoder.
+        projection: The linear map that is fitted, such as ``'image_encoder.stem_proj'``; see :func:`fill`.
+        keep: File in which the solution is kept, for further runs of the same encoders and settings. Pictures or
+            captions that are changed under the same names are not noticed.
     """
 
     def __init__(
@@ -215,17 +245,66 @@ class RidgeAlignment:
         penalties: Sequence[float] = PENALTIES,
         holdout: float = 0.1,
         seed: int = 0,
+        features: str | None = None,
+        projection: str = 'image_proj',
+        keep: str | None = None,
     ) -> None:
         if not penalties or min(penalties) <= 0 or not 0 < holdout < 1:
             raise ValueError(
                 f'RidgeAlignment: needs penalties above 0 and a holdout between 0 and 1, got {penalties} and {holdout}'
             )
         self.dataloader, self.penalties, self.holdout, self.seed = dataloader, list(penalties), holdout, seed
+        self.features, self.projection, self.keep = features, projection, keep
 
     def __call__(self, module: nn.Module) -> None:
-        """Fill ``module``, a DualEncoder whose encoders are initialised."""
-        loader = Runner.build_dataloader(self.dataloader)
-        print_log(str(fit_ridge(module, loader, self.penalties, self.holdout, self.seed)), logger='current')
+        """Fill ``module``, a DualEncoder whose encoders are initialised; torch's own randomness stays as it was.
+
+        Raises:
+            ValueError: As in :func:`fit_ridge`, or ``keep`` is of other encoders or settings.
+        """
+        net: Any = module
+        with torch.random.fork_rng(devices=[]):  # starting workers draws a number
+            loader = Runner.build_dataloader(self.dataloader)
+            first = self._first(net, loader) if self.keep else {}
+            if self.keep and Path(self.keep).is_file():
+                fill(net, *self._kept(first), self.projection)
+                print_log(f'ridge regression, read from {self.keep}', logger='current')
+                return
+            solution, told = solve_ridge(
+                net, loader, self.penalties, self.holdout, self.seed, self.features, self.projection
+            )
+            fill(net, *solution, self.projection)
+            print_log(str(told), logger='current')
+            if self.keep and is_main_process():
+                new = Path(f'{self.keep}.new')
+                new.parent.mkdir(parents=True, exist_ok=True)
+                save_file(solution._asdict() | first, new, dict(settings=self._settings()))
+                new.replace(self.keep)
+
+    def _first(self, net: Any, loader: Iterable) -> dict[str, Tensor]:
+        """Features of the first pictures and captions, by which encoders are told apart."""
+        images, captions, _ = next(iter(encode_pairs(net, loader, self.features)))
+        return dict(first_images=images, first_captions=torch.cat(captions))
+
+    def _kept(self, first: dict[str, Tensor]) -> 'Solution':
+        with safe_open(self.keep, 'pt') as file:
+            settings = (file.metadata() or {}).get('settings')
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
+        if settings != self._settings():
+            raise ValueError(
+                f'{self.keep}: was fitted with the settings {settings}, not {self._settings()}; delete it, or name '
+                'another file'
+            )
+        for key, features in first.items():
+            kept = found.pop(key)
+            if kept.shape != features.shape or not torch.allclose(kept, features, atol=1e-3, rtol=1e-2):
+                raise ValueError(
+                    f'{self.keep}: was fitted to other encoders or captions; delete it, or name another file'
+                )
+        return Solution(**found)
+
+    def _settings(self) -> str:
+        return json.dumps([self.dataloader, self.penalties, self.holdout, self.seed, self.features], default=str)
 
 
 class Aligned(NamedTuple):
@@ -255,7 +334,31 @@ def fit_ridge(
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Aligned:
-    """Fill the projections of a dual encoder by ridge regression; see RidgeAlignment.
+    """Fill the projections of a dual encoder by ridge regression; arguments and errors as in :func:`solve_ridge`."""
+    solution, told = solve_ridge(net, loader, penalties, holdout, seed, progress=progress)
+    fill(net, *solution)
+    return told
+
+
+class Solution(NamedTuple):
+    """Arguments of :func:`fill`."""
+
+    weight: Tensor
+    image_bias: Tensor
+    text_mean: Tensor
+
+
+def solve_ridge(
+    net: Any,
+    loader: Iterable,
+    penalties: Sequence[float],
+    holdout: float,
+    seed: int,
+    features: str | None = None,
+    projection: str = 'image_proj',
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Solution, Aligned]:
+    """What :func:`fill` puts into a dual encoder by ridge regression; see RidgeAlignment.
 
     Args:
         net: The dual encoder.
@@ -263,10 +366,15 @@ def fit_ridge(
         penalties: As there.
         holdout: As there.
         seed: As there.
+        features: As there.
+        projection: As there.
         progress: Called with how many of how many pictures are encoded.
 
+    Returns:
+        What is filled, and what was chosen.
+
     Raises:
-        ValueError: There are too few pictures, an item has not one whole picture, or a shape does not fit.
+        ValueError: There are too few pictures, an item has not one whole picture, or as :func:`check_maps`.
     """
     count = len(loader.dataset)  # type: ignore[attr-defined]
     size = min(int(holdout * count), _HOLDOUT_MOST) if len(penalties) > 1 else 0
@@ -275,12 +383,13 @@ def fit_ridge(
             f'{count} pictures are too few to hold {holdout:.0%} of them out; give one penalty, or more data'
         )
     held = set(torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].tolist())
-    dims = net.image_proj.in_features, net.text_proj.in_features
+    dims = widths(net, projection)
+    check_maps(net, *dims, projection)  # now: to encode may take long
     fitted, kept = RidgeSums(*dims), RidgeSums(*dims)
     kept_images: list[Tensor] = []
     kept_texts: list[Tensor] = []
     done = 0
-    for images, texts, samples in encode_pairs(net, loader):
+    for images, texts, samples in encode_pairs(net, loader, features):
         for image, captions, sample in zip(images, texts, samples):
             if not len(captions):
                 continue
@@ -303,25 +412,35 @@ def fit_ridge(
         penalty = max(penalties, key=lambda each: scores[each]['RSUM'])
     fit = RidgeFit.of(fitted.total(kept))
     weight = fit.weight(penalty)
-    fill(net, weight.float(), -(weight @ fit.image_mean).float(), fit.text_mean.float())
-    return Aligned(penalty, sorted(held), scores)
+    solution = weight, -(weight @ fit.image_mean), fit.text_mean
+    return Solution(*(values.float().contiguous() for values in solution)), Aligned(penalty, sorted(held), scores)
 
 
 @torch.no_grad()
-def encode_pairs(net: Any, loader: Iterable) -> Iterator[tuple[Tensor, tuple[Tensor, ...], list[VLDataSample]]]:
+def encode_pairs(
+    net: Any, loader: Iterable, features: str | None = None
+) -> Iterator[tuple[Tensor, tuple[Tensor, ...], list[VLDataSample]]]:
     """Features before the projections: of the batch's pictures ``(B, C_v)``, of each one's captions ``(K, C_t)``.
+
+    Args:
+        net: The dual encoder.
+        loader: Loader of a RetrievalDataset, one picture an item.
+        features: As in RidgeAlignment.
 
     Raises:
         ValueError: An item has not one whole picture.
     """
     training = net.training
     net.eval()
-    for batch in loader:
-        data = net.data_preprocessor(batch)
-        inputs, samples = data['inputs'], data['data_samples']
-        for sample in samples:
-            if sample.num_images != 1:
-                raise ValueError(f'item {sample.index} has {sample.num_images} pictures, to align it must have one')
-        captions = net.text_encoder(inputs)[:, 0].cpu().split([sample.num_captions for sample in samples])
-        yield net.image_encoder(inputs).cls.cpu(), captions, samples
-    net.train(training)
+    try:
+        for batch in loader:
+            data = net.data_preprocessor(batch)
+            inputs, samples = data['inputs'], data['data_samples']
+            for sample in samples:
+                if sample.num_images != 1:
+                    raise ValueError(f'item {sample.index} has {sample.num_images} pictures, to align it must have one')
+            texts = pool_text(net, net.text_encoder(inputs), inputs).cpu()
+            images = net.get_submodule(features)(inputs)[:, 0] if features else net.image_encoder(inputs).cls
+            yield images.cpu(), texts.split([sample.num_captions for sample in samples]), samples
+    finally:
+        net.train(training)

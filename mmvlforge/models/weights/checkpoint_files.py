@@ -19,7 +19,6 @@ __all__ = [
     'require_groups',
     'write_checkpoint',
     'write_converted',
-    'write_start',
 ]
 
 
@@ -107,25 +106,3 @@ def write_checkpoint(state_dict: Mapping[str, Tensor], source: str, out: str, le
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
     meta = {'source': os.path.basename(source), 'left_empty': list(left_empty)}
     torch.save({'state_dict': dict(state_dict), 'meta': meta}, out)
-
-
-def write_start(config: str, out: str) -> list[str]:
-    """Write the weights that a config's training would begin with, to test them as they are.
-
-    Args:
-        config: Path of the config; its seed is that of what starts from nothing.
-        out: File to write.
-
-    Returns:
-        What was done, as lines for people.
-
-    Raises:
-        ValueError: The config does not exist or has no model, or what an ``init_cfg`` names cannot be had.
-    """
-    cfg = read_config(config)
-    torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    state_dict = model.state_dict()
-    write_checkpoint(state_dict, config, out)
-    return [f'{len(state_dict)} tensors', f'written: {out}']
