@@ -519,12 +519,13 @@ def read_captions(path: str, type: str, broken: list[str] | None = None, **setti
     """
     if type not in READERS:
         raise ValueError(f'reader {type!r} is unknown; choose one of {sorted(READERS)}')
-    try:
-        signature(READERS[type]).bind(path, **settings)
-    except TypeError as error:
-        known = ', '.join(list(signature(READERS[type]).parameters)[1:]) or 'none'
-        raise ValueError(f'reader {type!r}: {error}; its settings are: {known}') from None
     check_exists(path)
+    takes = signature(READERS[type])
+    try:
+        takes.bind(path, **settings)
+    except TypeError as error:
+        known = ', '.join(list(takes.parameters)[1:]) or 'none'
+        raise ValueError(f'reader {type!r}: {error}; its settings are: {known}') from None
     return _sound(path, READERS[type](path, **settings), broken)
 
 

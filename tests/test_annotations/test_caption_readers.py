@@ -525,6 +525,8 @@ def test_a_region_s_file_name_is_made_of_what_there_is(read):
     [
         ('coca', {}, f"reader 'coca' is unknown; choose one of {sorted(READERS)}"),
         ('karpathy', dict(split='restval'), "must be 'train', 'val' or 'test', got 'restval'"),
+        ('karpathy', {}, "reader 'karpathy': missing a required argument: 'split'; its settings are: split"),
+        ('coco', dict(list='x'), "reader 'coco': got an unexpected keyword argument 'list'; its settings are: none"),
         ('url_table', dict(file_name='{row}', columns=('url', 'text')), "got ('url', 'text')"),
         ('url_table', dict(file_name='{number}.jpg'), "file_name '{number}.jpg' must be made of ['basename', 'crc32'"),
     ],
