@@ -19,7 +19,12 @@ from mmvlforge.apis.inputs import Picture, Query, batched, read_queries
 from mmvlforge.apis.loading import load_trained
 from mmvlforge.config_files import told_of_config
 from mmvlforge.datasets.collate import vl_collate
-from mmvlforge.datasets.nested_datasets import PictureLoader, picture_loader, pipeline_tokenizer
+from mmvlforge.datasets.nested_datasets import (
+    PictureLoader,
+    nested_datasets,
+    picture_loader,
+    pipeline_tokenizer,
+)
 from mmvlforge.datasets.transforms import LoadImageGroup
 from mmvlforge.registry import DATASETS
 from mmvlforge.visualization.drawing import NO_GLYPH, name_letters, undrawable
@@ -95,7 +100,9 @@ class ForgeInferencer(BaseInferencer):
             raise ValueError(f'{self.trained.config}: has no test_dataloader, whose pipeline prepares pictures')
         # Class names, tokenizer and pipeline are the test set's; its files are not read.
         with told_of_config(self.trained.config):
-            self.dataset: BaseDataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
+            dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
+        # Of sets that are tested as one the first stands for all.
+        self.dataset: BaseDataset = next(nested_datasets(dataset, 'pipeline'), dataset)
         self.max_pixels = max_pixels or picture_loader(self.dataset).max_pixels
         self.check_kind()
         self.watch = FeatureWatch(self.trained.model) if self.trained.familiarity else None

@@ -76,6 +76,7 @@ def photos(
     val_list: Annotated[str | None, typer.Option(help='file with the names of photos to validate on')] = None,
     test_list: Annotated[str | None, typer.Option(help='file with the names of photos to test on')] = None,
     repeats: Annotated[int, typer.Option(help='how often each photo comes real and forged')] = 1,
+    only_faces: Annotated[bool, typer.Option('--only-faces', help='leave photos without a usable face out')] = False,
     language_model: Annotated[
         str | None, typer.Option(help='folder of a masked language model that edits captions')
     ] = None,
@@ -103,6 +104,7 @@ def photos(
         val=val,
         test=test,
         repeats=repeats,
+        only_faces=only_faces,
         language_model=language_model,
         antonyms=antonyms,
     )

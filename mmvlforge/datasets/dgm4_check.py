@@ -13,7 +13,7 @@ from typing import Any
 from mmvlforge.annotations import Problem, RecordFormat, box_inside, record_problems
 from mmvlforge.annotations.values import text_fault
 from mmvlforge.config_files import load_config, told_of_config
-from mmvlforge.datasets.nested_datasets import PictureLoader, picture_loader
+from mmvlforge.datasets.nested_datasets import PictureLoader, nested_datasets, picture_loader
 from mmvlforge.datasets.transforms import LoadImage
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image, read_image
 from mmvlforge.registry import DATASETS
@@ -35,9 +35,10 @@ def format_of(config: str, loader: str = 'train_dataloader') -> tuple[RecordForm
         raise ValueError(f'{config}: has no {loader}')
     with told_of_config(config):
         dataset = DATASETS.build({**cfg[loader].dataset, 'lazy_init': True})
-    if not hasattr(dataset, 'format'):
+    found = next(nested_datasets(dataset, 'format'), None)  # of several sets the first's
+    if found is None:
         raise ValueError(f'{config}: the {type(dataset).__name__} of its {loader} has no record format')
-    return dataset.format, picture_loader(dataset)
+    return found.format, picture_loader(dataset)
 
 
 def picture_size(loader: PictureLoader, path: str) -> tuple[int, int] | Problem:

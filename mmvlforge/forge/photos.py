@@ -98,6 +98,7 @@ class Settings:
         val: Share of the photos that are for validation, of those that no list names.
         test: Likewise, for test.
         repeats: How often each photo comes real and forged, each time forged anew.
+        only_faces: Leave photos without a usable face out: as in DGM4, every picture then shows somebody.
         language_model: Folder of the masked language model that writes ``text_attribute``; None turns words.
         antonyms: File of the words to turn, ``old,young`` a line; None takes a list of ours.
         blending: How faces are blended.
@@ -109,6 +110,7 @@ class Settings:
     val: float = 0.1
     test: float = 0.1
     repeats: int = 1
+    only_faces: bool = False
     language_model: str | None = None
     antonyms: str | None = None
     blending: Blending = Blending()
@@ -454,6 +456,8 @@ def make_photo_set(
                     left_out.append(f'{name}: {found.problem}')
                 elif found.digest in first:
                     left_out.append(f'{name}: the same file as {first[found.digest]}')
+                elif settings.only_faces and not found.faces:
+                    left_out.append(f'{name}: no usable face')
                 else:
                     first[found.digest] = name
                     split = split_of(photo.name, found.digest, seed, settings, named)

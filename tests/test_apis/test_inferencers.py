@@ -10,6 +10,7 @@ from PIL import Image
 from project import inside
 
 from mmvlforge import ManipulationInferencer, ProofreadInferencer, RetrievalInferencer
+from mmvlforge.datasets.dgm4_check import format_of
 from mmvlforge.structures import VLDataSample
 
 CHECK = {
@@ -74,6 +75,20 @@ def test_it_says_what_testing_says(check, pairs, detector, mini_set, tmp_path):
             assert result['box'] == pytest.approx(inside(row), abs=0.06)
         marked = {word for word, fake in zip(row['word_ids'], row['fake_tokens']) if fake}
         assert [word['marked'] for word in result['words']] == [i in marked for i in range(len(result['words']))]
+
+
+def test_a_model_that_is_tested_on_several_sets_as_one(check, pairs, detector, tmp_path):
+    cfg = Config.fromfile(str(detector / 'tiny.py'))
+    part = dict(cfg.test_dataloader.dataset, lazy_init=True)
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[part, part])
+    cfg.dump(str(tmp_path / 'several.py'))
+    several = ManipulationInferencer(str(tmp_path / 'several.py'), str(detector / 'tiny.pth'))
+    found, wanted = (ask(pairs[0])['predictions'][0] for ask in (several, check))
+    assert {**found, 'model': None} == {**wanted, 'model': None}
+    assert format_of(str(tmp_path / 'several.py'), 'test_dataloader')[0].image_types == (
+        'real',
+        *list(wanted['types'])[:2],
+    )
 
 
 def test_any_batch_and_any_form_give_the_same(check, pairs, tmp_path):

@@ -158,6 +158,13 @@ def test_a_part_without_a_head_is_in_no_row_and_a_part_of_some_samples_is_an_err
     ]
 
 
+def test_rows_of_several_sets_are_not_mixed_in_one_file(tmp_path):
+    _, samples = make_set()
+    with pytest.raises(ValueError, match='row 0 was predicted twice: .* test each by itself'):
+        run([METRICS.build(dict(type='PredictionWriter', out_file=str(tmp_path / 'p.jsonl')))], samples + samples[:2])
+    assert not (tmp_path / 'p.jsonl').exists()
+
+
 def test_a_repeated_sample_at_the_end_is_cut(tmp_path):
     # A distributed sampler repeats samples so that all processes have as many; the evaluator drops them.
     _, samples = make_set()

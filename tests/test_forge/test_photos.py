@@ -231,6 +231,16 @@ def test_a_picture_without_a_usable_face_gets_no_face_type(archive, tmp_path, mo
     assert set(classes) <= {'orig', 'text_swap', 'text_attribute'}
 
 
+def test_photos_without_a_face_can_be_left_out(archive, tmp_path):
+    classes, left_out = make(archive, tmp_path / 'set', only_faces=True)
+    assert classes['face_blend'] and {r['photo'] for rs in read(tmp_path / 'set').values() for r in rs} == {
+        f'{number:03d}.png' for number in range(0, 60, 2)
+    }
+    assert {line for line in left_out if 'no usable face' in line} == {
+        f'{number:03d}.png: no usable face' for number in range(1, 60, 2)
+    }
+
+
 @pytest.mark.parametrize('side', [16, 24, 60, 200])
 def test_a_face_of_any_size_is_blended_inside_its_box(side):
     rng = np.random.default_rng(side)

@@ -287,3 +287,30 @@ def test_settings_that_are_wrong():
         with pytest.raises(ValueError, match='RidgeAlignment: needs penalties above 0'):
             RidgeAlignment({}, **wrong)
     assert MODELS.get('DualEncoder') is DualEncoder
+
+
+def test_a_neck_begins_at_an_aligned_model(tmp_path):
+    """Pictures and captions then are where the aligned model has them; further channels say nothing at first."""
+    net = dual_encoder(6)
+    torch.save(net.state_dict(), tmp_path / 'aligned.pth')
+    start = dict(type='AlignedPretrained', checkpoint=str(tmp_path / 'aligned.pth'))
+    layers = dict(num_image_layers=0, num_text_layers=0, num_heads=2, ffn_dims=16)
+    neck = MODELS.build(
+        dict(type='DCANeck', image_dims=9, text_dims=16, embed_dims=16, image_grid=(2, 2), init_cfg=start, **layers)
+    )
+    neck.init_weights()
+    image, text = torch.randn(3, 5, 9), torch.randn(3, 4, 16)
+    mask = torch.ones(3, 4, dtype=torch.bool)
+    found = neck(image, text, VLInputs(None, mask.long(), mask, mask))
+    assert torch.allclose(found.image_cls, net.image_proj(image[:, 0, :6]), atol=1e-6)
+    assert torch.allclose(found.text_cls, net.text_proj(text[:, 0]), atol=1e-6)
+    found.image_cls.sum().backward()
+    assert neck.image_transform.weight.grad[:, 6:].abs().min() > 0  # they learn
+    narrow = MODELS.build(dict(type='DCANeck', image_dims=5, text_dims=16, embed_dims=16, init_cfg=start, **layers))
+    with pytest.raises(ValueError, match=r'image_transform.weight: the file has shape \(16, 6\), .* \(16, 5\)'):
+        narrow.init_weights()
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / 'other.pth')
+    narrow.init_cfg = dict(start, checkpoint=str(tmp_path / 'other.pth'))
+    narrow._is_init = False
+    with pytest.raises(ValueError, match='not an aligned dual encoder: no image_proj.weight'):
+        narrow.init_weights()

@@ -154,3 +154,25 @@ def test_gains_say_how_loud_the_other_modality_is_at_the_start():
     _, heard_quiet = start(text_cross_gain=0.3)
     assert own > 0.75 > 0.6 > own_loud
     assert heard > 4 * heard_quiet
+
+
+def test_patches_get_positions():
+    torch.manual_seed(0)
+    dims = dict(image_dims=24, text_dims=16, embed_dims=DIMS, num_heads=4, ffn_dims=48)
+    plain, placed = (DCANeck(**dims, num_image_layers=0, num_text_layers=0, image_grid=g) for g in (None, (2, 2)))
+    assert 'image_positions' not in plain.state_dict()
+    placed.load_state_dict(plain.state_dict(), strict=False)
+    image, text, inputs = batch()
+    found, wanted = (neck(image, text, inputs) for neck in (placed, plain))
+    assert torch.equal(found.image_cls, wanted.image_cls) and torch.equal(found.text_tokens, wanted.text_tokens)
+    added = (found.image_patches - wanted.image_patches)[0].detach()
+    # Cells row by row: those of a row share half of the channels, those of a column the other half.
+    alike = [[torch.isclose(a, b, atol=1e-6).sum().item() for b in added] for a in added]
+    assert alike[0][1] >= DIMS // 2 and alike[0][2] >= DIMS // 2 > alike[0][3] and alike[3][1] >= DIMS // 2
+    assert (added[0] - added[1]).abs().max() > 0.1 and (added[0] - added[2]).abs().max() > 0.1
+    found.image_patches.sum().backward()
+    assert placed.image_positions.grad is not None
+    with pytest.raises(ValueError, match='image_grid has 4 cells, the image encoder gives 3'):
+        placed(image[:, :4], text, inputs)
+    with pytest.raises(ValueError, match='a multiple of 4, got 30'):
+        DCANeck(**dict(dims, embed_dims=30, num_heads=2), image_grid=(2, 2))

@@ -187,6 +187,40 @@ def test_a_trained_network_learns(package):
     assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
 
 
+@pytest.mark.parametrize('frozen', [False, True])
+def test_a_finer_map_stands_beside_the_last_one(package, frozen):
+    start = dict(type='StarterWeights', name='efficientnet_lite0')
+    encoder = TIMMImageEncoder(STEM['model_name'], frozen, init_cfg=start, fine_level=3).eval()
+    encoder.init_weights()
+    images = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        found = encoder(VLInputs(images, *(None,) * 3))
+        last, (fine,) = package[1].forward_intermediates(images, indices=[3])
+    assert last.shape == (2, 1280, 3, 2) and fine.shape == (2, 112, 6, 4)
+    cells = found[:, 1:].unflatten(1, (6, 4))
+    for row, column in ((0, 0), (3, 1), (5, 3)):
+        wanted = torch.cat([last[:, :, row // 2, column // 2], fine[:, :, row, column]], dim=1)
+        assert torch.allclose(cells[:, row, column], wanted, atol=1e-4)
+    assert torch.allclose(found[:, 0, :1280], last.mean(dim=(2, 3)), atol=1e-4)
+    with pytest.raises(ValueError, match='one of the 5 levels of tf_efficientnet_lite0, from 0, got 5'):
+        TIMMImageEncoder(STEM['model_name'], fine_level=5)
+
+
+def test_norms_keep_their_statistics_and_learn(package):
+    start = dict(type='StarterWeights', name='efficientnet_lite0')
+    encoder = TIMMImageEncoder(STEM['model_name'], init_cfg=start, fine_level=3, norm_eval=True)
+    encoder.init_weights()
+    before = {name: value.clone() for name, value in encoder.state_dict().items() if 'running' in name}
+    inputs = VLInputs(torch.randn(2, 3, 64, 64), *(None,) * 3)
+    found = encoder.train()(inputs)
+    found.square().mean().backward()
+    assert encoder.training and all(torch.equal(encoder.state_dict()[name], value) for name, value in before.items())
+    with torch.no_grad():
+        assert torch.equal(found, encoder.eval()(inputs))
+    assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
+    assert encoder.backbone.conv_stem.weight.grad.abs().max() > 0
+
+
 def test_what_a_frozen_network_has_made_passes_it_again():
     frozen = TIMMImageEncoder(STEM['model_name'], frozen=True)
     tokens = torch.randn(2, 5, 1280)
@@ -315,6 +349,18 @@ def test_sentences_of_the_real_text_encoder():
         dog, puppy, car = torch.nn.functional.normalize(text.eval()(VLInputs(None, ids, mask, mask))[:, 0], dim=-1)
     assert float(dog @ puppy) == pytest.approx(0.769, abs=0.002)
     assert float(dog @ car) == pytest.approx(0.333, abs=0.002)
+
+
+@needs_minilm
+def test_words_of_the_real_tokenizer_keep_their_labels():
+    """Signs that stand alone or in a word, and pieces of words, belong to the word of ``text.split()``."""
+    from mmvlforge.datasets.transforms import WordTokenizer
+
+    text = "Two tri-colored dogs' skateboarding trick , outdoors ."
+    found = WordTokenizer('starter::minilm').transform(dict(text=text))
+    words = found['word_ids']
+    assert words[0] is words[-1] is None and sorted(set(words[1:-1])) == list(range(len(text.split())))
+    assert words[1:-1] == sorted(words[1:-1]) and words.count(1) == words.count(2) + 1 == 3
 
 
 def test_vilem_reads_a_frozen_network_by_both_paths():

@@ -38,7 +38,8 @@ test_pipeline = [
     dict(type='PackManipulationInputs'),
 ]
 
-of_set = dict(data_root=data_root, class_map=class_map, image_types=image_types, text_types=text_types)
+types = dict(class_map=class_map, image_types=image_types, text_types=text_types)
+of_set = dict(data_root=data_root, **types)
 train_dataloader = dict(num_workers=2, dataset=dict(**of_set, pipeline=train_pipeline))
 val_dataloader = dict(num_workers=2, dataset=dict(**of_set, pipeline=test_pipeline))
 test_dataloader = dict(num_workers=2, dataset=dict(**of_set, pipeline=test_pipeline))

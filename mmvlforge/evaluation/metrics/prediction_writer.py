@@ -1,5 +1,6 @@
 """Predictions as a file that anyone can score."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from mmengine.evaluator import BaseMetric
@@ -42,9 +43,16 @@ class PredictionWriter(BaseMetric):
         """Write the file; there is nothing to measure.
 
         Raises:
-            ValueError: A sample lacks what others have, or its box and what the rules say of it contradict each other.
+            ValueError: A sample lacks what others have, two have the same row, or a box and what the rules say of it
+                contradict each other.
         """
         fields = expected_fields(results)
+        rows = Counter(row['index'] for row in results)
+        if len(rows) < len(results):
+            twice = next(index for index, count in rows.items() if count > 1)
+            raise ValueError(
+                f'row {twice} was predicted twice: of several sets, test each by itself to write predictions'
+            )
         for row in results:
             missing = [field for field in fields if field not in row]
             if missing:

@@ -28,16 +28,30 @@ class TIMMImageEncoder(BaseModule):
         model_name: Of timm, such as ``'tf_efficientnet_lite0'`` (N = 49 and C = 1280 at 224 pixels).
         frozen: Train nothing of it, stay in evaluation mode, be fast. The sides of a picture must then be even wherever
             a stride halves them: multiples of 32 will do.
+        fine_level: Number, in timm's ``feature_info``, of a finer map that is read beside the last one: its cells are
+            the patches then, each with the channels of the last map's cell above it and after them its own. Of
+            EfficientNet-Lite0, 3 has stride 16: N = 196 and C = 1280 + 112. None reads the last map alone.
+        norm_eval: Of one that is trained: its batch norms keep the statistics that they came with, while their weights
+            learn. Statistics of a few pictures are rough.
         bf16: Of a frozen one: hold weights and compute in bfloat16. On a processor with instructions for it (AMX,
             AVX-512 BF16) more pictures a second; tokens are float32 again, of 8 bits.
         init_cfg: How to start, for example ``dict(type='StarterWeights', name='efficientnet_lite0')``. Without it,
             timm's random initialisation stays.
 
     Raises:
-        ValueError: timm has no such model, or ``bf16`` of one that is trained (there autocast is the way).
+        ValueError: timm has no such model, the model no such level, or ``bf16`` of one that is trained (there autocast
+            is the way).
     """
 
-    def __init__(self, model_name: str, frozen: bool = False, bf16: bool = False, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        frozen: bool = False,
+        bf16: bool = False,
+        init_cfg: dict | None = None,
+        fine_level: int | None = None,
+        norm_eval: bool = False,
+    ) -> None:
         super().__init__(init_cfg)
         import timm  # here: it registers a thousand models, which takes a second
 
@@ -47,9 +61,14 @@ class TIMMImageEncoder(BaseModule):
             raise ValueError('bf16=True needs frozen=True; train in bfloat16 with --amp')
         self.model_name = model_name
         self.frozen = frozen
+        self.fine_level = fine_level
+        self.norm_eval = norm_eval
         self.dtype = torch.bfloat16 if bf16 else torch.float32  # of a frozen one
         # Never pretrained=True: timm would fetch weights.
         self.backbone: Any = timm.create_model(model_name, pretrained=False, num_classes=0, global_pool='')
+        levels = len(getattr(self.backbone, 'feature_info', ()))
+        if fine_level is not None and not 0 <= fine_level < levels:
+            raise ValueError(f'fine_level must be one of the {levels} levels of {model_name}, from 0, got {fine_level}')
         if frozen:
             self.requires_grad_(False).eval()
             fold_batch_norms(self.backbone)
@@ -67,8 +86,13 @@ class TIMMImageEncoder(BaseModule):
         self._is_init = True
 
     def train(self, mode: bool = True) -> 'TIMMImageEncoder':
-        """Set the mode; a frozen encoder stays in evaluation mode."""
-        return super().train(mode and not self.frozen)
+        """Set the mode; a frozen encoder stays in evaluation mode, and so do norms that keep their statistics."""
+        super().train(mode and not self.frozen)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     def forward(self, inputs: VLInputs) -> Tensor:
         """Encode ``inputs.images`` to ``(B, 1 + N, C)``.
@@ -85,11 +109,17 @@ class TIMMImageEncoder(BaseModule):
                 if images.shape[-1] % 32 or images.shape[-2] % 32:
                     raise ValueError(f'pictures of {tuple(images.shape[-2:])}: sides must be multiples of 32 (frozen)')
                 images = images.to(self.dtype, memory_format=torch.channels_last)
-            found = self.backbone.forward_features(images)
+            found = self._map(images)
             if found.ndim != 4:
                 raise ValueError(f'{self.model_name} gives {tuple(found.shape)}, must be a map (B, C, H, W)')
             patches = found.flatten(2).transpose(1, 2).float()
             return torch.cat([patches.mean(dim=1, keepdim=True), patches], dim=1)
+
+    def _map(self, images: Tensor) -> Tensor:
+        if self.fine_level is None:
+            return self.backbone.forward_features(images)
+        last, (fine,) = self.backbone.forward_intermediates(images, indices=[self.fine_level])
+        return torch.cat([F.interpolate(last, fine.shape[2:]), fine], dim=1)  # the nearest cell
 
 
 def fold_batch_norms(module: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from itertools import zip_longest
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -12,6 +13,17 @@ from mmvlforge.registry import MODELS
 from mmvlforge.structures import FusedFeatures, VLInputs
 
 TEXT, IMAGE = 0, 1  # rows of METER's modality embedding
+
+
+def _grid_positions(height: int, width: int, dims: int) -> Tensor:
+    """Sines and cosines of a cell's row and column ``(1 + N, C)``, [CLS] first, which has no place.
+
+    Neighbours are alike and coordinates can be read off at once, so that boxes need not learn each cell by itself.
+    """
+    rates = 0.02 ** torch.linspace(0, 1, dims // 4)  # radians a cell
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    angles = torch.cat([place.reshape(-1, 1) * rates for place in (rows, columns)], dim=1)
+    return F.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, 0, 1, 0))
 
 
 @MODELS.register_module()
@@ -40,8 +52,13 @@ class DCANeck(BaseModule):
             paper does not say. What patches hear of the caption is at first the same for all of them: loud, it drowns
             what tells them apart, and the words, which look for it there, learn later; quiet (0.3), boxes are worse.
         text_cross_gain: The same of M_t, whose words must hear the patches from the first step.
+        image_grid: Rows and columns of the patches, each of which then gets a learnt position. For image encoders that
+            tell none, such as TIMMImageEncoder: a box could not be found. None adds nothing.
         with_cp: Gradient checkpointing of every layer.
         init_cfg: As in MMEngine.
+
+    Raises:
+        ValueError: ``image_grid`` with ``embed_dims`` that are no multiple of 4.
     """
 
     def __init__(
@@ -60,11 +77,17 @@ class DCANeck(BaseModule):
         text_cross_gain: float = 1.5,
         with_cp: bool = False,
         init_cfg=None,
+        image_grid: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.image_transform = init_linear(nn.Linear(image_dims, embed_dims))
         self.text_transform = init_linear(nn.Linear(text_dims, embed_dims))
         self.modality_embed = nn.Parameter(torch.zeros(2, embed_dims))
+        if image_grid and embed_dims % 4:
+            raise ValueError(f'image_grid needs embed_dims that are a multiple of 4, got {embed_dims}')
+        # Quieter than what a patch shows.
+        positions = 0.2 * _grid_positions(*image_grid, embed_dims) if image_grid else None
+        self.image_positions = None if positions is None else nn.Parameter(positions)
 
         def branch(num_layers: int, cross_gain: float) -> nn.ModuleList:
             return nn.ModuleList(
@@ -92,9 +115,17 @@ class DCANeck(BaseModule):
             image_tokens: f_i with [CLS] first ``(B, 1 + N, image_dims)``.
             text_tokens: f_t with [CLS] first ``(B, 1 + M, text_dims)``.
             inputs: The batch, for its text masks.
+
+        Raises:
+            ValueError: The patches are not as many as ``image_grid`` has.
         """
         mask = inputs.attention_mask
         image = self.image_transform(image_tokens) + self.modality_embed[IMAGE]
+        if self.image_positions is not None:
+            if image.shape[1] != len(self.image_positions):
+                cells = f'{len(self.image_positions) - 1} cells, the image encoder gives {image.shape[1] - 1}'
+                raise ValueError(f'image_grid has {cells}')
+            image = image + self.image_positions
         text = self.text_transform(text_tokens) + self.modality_embed[TEXT]
         for image_layer, text_layer in zip_longest(self.image_layers, self.text_layers):
             next_image = image if image_layer is None else image_layer(image, memory=text, memory_mask=mask)

@@ -16,11 +16,18 @@ from mmvlforge.models.weights.key_maps import (
     timm_vit_names,
     unstack_open_clip,
 )
-from mmvlforge.models.weights.pretrained import CLIPPretrained, HFPretrained, RetrieverPretrained, ViTPretrained
+from mmvlforge.models.weights.pretrained import (
+    AlignedPretrained,
+    CLIPPretrained,
+    HFPretrained,
+    RetrieverPretrained,
+    ViTPretrained,
+)
 from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
 from mmvlforge.models.weights.starter import StarterWeights
 
 __all__ = [
+    'AlignedPretrained',
     'CLIPPretrained',
     'ClassNameAlignment',
     'Converted',

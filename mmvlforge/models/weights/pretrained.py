@@ -5,6 +5,7 @@ from logging import WARNING
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import nn
 
@@ -14,7 +15,7 @@ from mmvlforge.models.weights.key_maps import clip_vit_names, timm_vit_names
 from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 
-__all__ = ['CLIPPretrained', 'HFPretrained', 'RetrieverPretrained', 'ViTPretrained']
+__all__ = ['AlignedPretrained', 'CLIPPretrained', 'HFPretrained', 'RetrieverPretrained', 'ViTPretrained']
 
 # What changes the outputs of a language model. Half of it would load without a word, all shapes being right.
 _FIELDS = (
@@ -30,6 +31,7 @@ _FIELDS = (
     'type_vocab_size',
     'pad_token_id',
 )
+_LINEAR = ('weight', 'bias')
 
 
 class _StateDictPretrained:
@@ -155,3 +157,34 @@ class RetrieverPretrained:
         run = {name for name, _ in module.named_buffers() if name.startswith('contrastive_head.')}
         names = {key: key for key in state_dict if key not in run and not key.startswith('momentum.')}
         load_into(module, state_dict, names, self.checkpoint)
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class AlignedPretrained:
+    """Begin DCANeck's maps at those of an aligned dual encoder: pictures and captions then share a space at once.
+
+    ``mmvlforge align`` fits them in closed form (RidgeAlignment). Of pictures that have more channels than the aligned
+    ones, the further channels begin at zero.
+
+    Args:
+        checkpoint: Weights of the aligned model.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: The file cannot be read, is of no dual encoder, or a shape does not fit.
+        """
+        state_dict = read_state_dict(self.checkpoint)
+        names = {f'{kind}_proj.{part}': f'{kind}_transform.{part}' for kind in ('image', 'text') for part in _LINEAR}
+        missing = [key for key in names if key not in state_dict]
+        if missing:
+            raise ValueError(f'{self.checkpoint}: not an aligned dual encoder: no {", ".join(missing)}')
+        maps = {key: state_dict[key] for key in names}
+        further = module.get_parameter('image_transform.weight').shape[1] - maps['image_proj.weight'].shape[1]
+        maps['image_proj.weight'] = F.pad(maps['image_proj.weight'], (0, max(0, further)))
+        load_into(module, maps, names, self.checkpoint)

@@ -1,0 +1,53 @@
+"""Flickr8k and portraits, forged, as one set. FLICKR8K holds captions.csv and dev.txt, PORTRAITS a people.csv.
+
+mmvlforge forge photos FLICKR8K/captions.csv data/forged/flickr8k --image-root FLICKR8K/images --faces mtcnn \
+    --min-face 24 --only-faces --val 0.05 --test 0 --test-list FLICKR8K/dev.txt --repeats 4
+mmvlforge forge photos PORTRAITS/people.csv data/forged/portraits --image-root PORTRAITS/images --faces mtcnn \
+    --min-face 24 --only-faces --val 0.05 --test 0.25 --repeats 3 --reader csv \
+    --reader-options 'image={bioguide}.jpg' 'caption=an official portrait'
+
+A portrait's caption names nobody: that a name was swapped could not be seen. So portraits are forged in the face alone.
+"""
+
+_base_ = './forged_photos.py'
+
+data_root = 'data/forged/'
+tokenizer = dict(type='WordTokenizer', name='starter::minilm', max_length=50)
+train_pipeline = [tokenizer, *_base_.train_pipeline[1:]]
+test_pipeline = [tokenizer, *_base_.test_pipeline[1:]]
+
+# lazy_init: who asks a trained model needs no data.
+of_set = dict(type='DGM4Dataset', lazy_init=True, **_base_.types)
+flickr8k = dict(of_set, data_root=data_root + 'flickr8k/')
+portraits = dict(of_set, data_root=data_root + 'portraits/')
+train = dict(ann_file='metadata/train.json', pipeline=train_pipeline)
+val = dict(ann_file='metadata/val.json', pipeline=test_pipeline, test_mode=True)
+test = dict(ann_file='metadata/test.json', pipeline=test_pipeline, test_mode=True)
+
+train_dataloader = dict(
+    batch_size=24,
+    num_workers=1,
+    pin_memory=False,
+    dataset=dict(_delete_=True, type='ConcatDataset', datasets=[dict(flickr8k, **train), dict(portraits, **train)]),
+)
+val_dataloader = dict(
+    num_workers=1,
+    persistent_workers=False,
+    pin_memory=False,
+    dataset=dict(_delete_=True, type='ConcatDataset', datasets=[dict(flickr8k, **val), dict(portraits, **val)]),
+)
+test_dataloader = dict(
+    num_workers=1,
+    persistent_workers=False,
+    pin_memory=False,
+    dataset=dict(_delete_=True, type='ConcatDataset', datasets=[dict(flickr8k, **test), dict(portraits, **test)]),
+)
+val_evaluator = dict(
+    metrics=[
+        dict(type='BinaryMetric'),
+        dict(type='ManipulationTypeMetric', per_class=True),
+        dict(type='BoxMetric', protocol='dgm4'),
+        dict(type='TokenMetric'),
+    ]
+)
+test_evaluator = val_evaluator
