@@ -1,4 +1,4 @@
-"""Cross-source: trained on portraits, whose captions are never forged, tested on Flickr8k: does a blended face carry over?
+"""Cross-source: trained on portraits, whose captions are never forged, tested on Flickr8k: do blended faces carry over?
 
 python tools/train.py configs/forged/dca_imq_starter_portraits_to_flickr8k.py --cfg-options train_cfg.max_epochs=18
 """
