@@ -188,9 +188,10 @@ def test_base_configs_build(name):
     loaders = [('train', 'train'), ('val', 'test'), ('test', 'test')]
     for loader, pipeline in loaders[name in EVALUATION :]:
         config = cfg[f'{loader}_dataloader'].dataset
-        assert config.pipeline == cfg[f'{pipeline}_pipeline']
-        assert DATASETS.build(dict(config, lazy_init=True)).pipeline.transforms
         sources = config.get('datasets', [config])
+        for source in sources if 'pipeline' not in config else [config]:
+            assert source.pipeline == cfg[f'{pipeline}_pipeline']
+            assert DATASETS.build(dict(source, lazy_init=True)).pipeline.transforms
         assert all('data_root' not in source or source.data_root for source in sources)
     assert cfg.val_evaluator == cfg.test_evaluator
     for metric in cfg.test_evaluator.metrics:
