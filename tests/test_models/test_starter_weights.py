@@ -3,6 +3,7 @@
 Without the packages the real files' names and shapes are filled at random.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -219,6 +220,26 @@ def test_norms_keep_their_statistics_and_learn(package):
         assert torch.equal(found, encoder.eval()(inputs))
     assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
     assert encoder.backbone.conv_stem.weight.grad.abs().max() > 0
+
+
+def test_depthwise_convolutions_stay_in_float32_on_a_cpu():
+    encoder = TIMMImageEncoder(STEM['model_name'], norm_eval=True, float32_depthwise=True).train()
+    inputs = VLInputs(torch.randn(2, 3, 64, 64), *(None,) * 3)
+    with torch.no_grad():
+        plain = encoder(inputs)
+    other, seen = copy.deepcopy(encoder), {}
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda module, _, out: seen.update({module: out.dtype}))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = other(inputs)
+        found.square().mean().backward()
+        assert not seen  # a copy runs its own weights, not the first one's
+        encoder(inputs)
+    depthwise = {module: module.groups > 1 for module in seen}
+    assert sum(depthwise.values()) == 16 and len(seen) == 49
+    assert all((dtype == torch.float32) == depthwise[module] for module, dtype in seen.items())
+    assert found.dtype == torch.float32 and torch.allclose(found, plain, rtol=0.1, atol=0.1 * plain.abs().max())
 
 
 def test_what_a_frozen_network_has_made_passes_it_again():

@@ -15,6 +15,7 @@ model = dict(
         # Stride 16 beside 32: most faces of photos are smaller than a cell of 32 pixels, and so are the traces.
         fine_level=3,
         norm_eval=True,  # as is usual where a pre-trained network learns from small batches
+        float32_depthwise=True,  # with --amp on a CPU
         init_cfg=dict(type='StarterWeights', name='efficientnet_lite0'),
     ),
     text_encoder=dict(

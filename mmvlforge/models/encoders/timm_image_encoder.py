@@ -33,6 +33,8 @@ class TIMMImageEncoder(BaseModule):
             EfficientNet-Lite0, 3 has stride 16: N = 196 and C = 1280 + 112. None reads the last map alone.
         norm_eval: Of one that is trained: its batch norms keep the statistics that they came with, while their weights
             learn. Statistics of a few pictures are rough.
+        float32_depthwise: Of one that is trained on a CPU: its depthwise convolutions leave autocast, for oneDNN takes
+            up to seven times as long over their gradients in bfloat16.
         bf16: Of a frozen one: hold weights and compute in bfloat16. On a processor with instructions for it (AMX,
             AVX-512 BF16) more pictures a second; tokens are float32 again, of 8 bits.
         init_cfg: How to start, for example ``dict(type='StarterWeights', name='efficientnet_lite0')``. Without it,
@@ -51,6 +53,7 @@ class TIMMImageEncoder(BaseModule):
         init_cfg: dict | None = None,
         fine_level: int | None = None,
         norm_eval: bool = False,
+        float32_depthwise: bool = False,
     ) -> None:
         super().__init__(init_cfg)
         import timm  # here: it registers a thousand models, which takes a second
@@ -73,6 +76,10 @@ class TIMMImageEncoder(BaseModule):
             self.requires_grad_(False).eval()
             fold_batch_norms(self.backbone)
             self.backbone.to(self.dtype).to(memory_format=torch.channels_last)
+        elif float32_depthwise:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.Conv2d) and module.groups == module.in_channels:
+                    module.__class__ = type('DepthwiseConv2d', (_OutOfCPUAutocast, type(module)), {})
 
     def init_weights(self) -> None:
         """Load ``init_cfg``; the random initialisation is timm's own, done at construction."""
@@ -120,6 +127,16 @@ class TIMMImageEncoder(BaseModule):
             return self.backbone.forward_features(images)
         last, (fine,) = self.backbone.forward_intermediates(images, indices=[self.fine_level])
         return torch.cat([F.interpolate(last, fine.shape[2:]), fine], dim=1)  # the nearest cell
+
+
+class _OutOfCPUAutocast(nn.Module):
+    """Depthwise convolution that computes in float32 on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != 'cpu' or not torch.is_autocast_enabled('cpu'):
+            return super().forward(x)
+        with torch.autocast('cpu', enabled=False):
+            return super().forward(x.float())
 
 
 def fold_batch_norms(module: nn.Module) -> None:
