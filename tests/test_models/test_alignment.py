@@ -229,7 +229,7 @@ class Stem(nn.Module):
         self.images = images
 
     def forward(self, inputs):
-        return self.images[inputs.images][:, None].expand(-1, 3, -1)
+        return self.images[inputs.images][:, None].repeat(1, 3, 1)
 
 
 class KnownBelow(Known):

@@ -284,7 +284,7 @@ class RidgeAlignment:
     def _first(self, net: Any, loader: Iterable) -> dict[str, Tensor]:
         """Features of the first pictures and captions, by which encoders are told apart."""
         images, captions, _ = next(iter(encode_pairs(net, loader, self.features)))
-        return dict(first_images=images, first_captions=torch.cat(captions))
+        return dict(first_images=images.contiguous(), first_captions=torch.cat(captions))
 
     def _kept(self, first: dict[str, Tensor]) -> 'Solution':
         with safe_open(self.keep, 'pt') as file:
