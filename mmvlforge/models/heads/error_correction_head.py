@@ -24,8 +24,8 @@ class ErrorCorrectionHead(BaseModule):
     Args:
         in_dims: Channels C.
         vocab_size: Tokens of the vocabulary.
-        max_edits: Most edits of one caption. The loss works out so many rows of the vocabulary for each of them,
-            whatever their true number, which the host would have to wait for.
+        max_edits: Most edits of one caption. An accelerator works out so many rows of the vocabulary for each of them,
+            whatever their true number, which the host would have to wait for; a CPU works out those that there are.
         loss_weight: Weight of L_cor beside L_det, 1 in Eq. 10 and 12.
         init_cfg: How to start, for example ``dict(type='HFPretrained', folder=...)``: with BERT's own head, if the
             folder has it, which suits the text encoder of the same folder.
@@ -83,6 +83,9 @@ class ErrorCorrectionHead(BaseModule):
         positions = is_edit.int().topk(min(self.max_edits, is_edit.shape[1]), dim=1).indices
         labels = edited.correction.gather(1, positions)
         chosen = tokens.gather(1, positions[:, :, None].expand(-1, -1, tokens.shape[2]))
+        count = (labels != IGNORE).sum().clamp(min=1)
+        if tokens.device.type == 'cpu' and not torch.compiler.is_compiling():
+            chosen, labels = chosen[labels != IGNORE], labels[labels != IGNORE]
         logits = self(chosen, decode).float()
-        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction='sum')
-        return {f'{prefix}_correction': self.loss_weight * loss / (labels != IGNORE).sum().clamp(min=1)}
+        loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORE, reduction='sum')
+        return {f'{prefix}_correction': self.loss_weight * loss / count}
