@@ -10,6 +10,7 @@ from mmengine.registry import Registry
 
 _LOCATIONS = {
     'DATASETS': ['mmvlforge.datasets'],
+    'DATA_SAMPLERS': ['mmvlforge.datasets'],
     'FUNCTIONS': ['mmvlforge.datasets'],
     'TRANSFORMS': ['mmvlforge.datasets.transforms'],
     'MODELS': ['mmvlforge.models'],
@@ -28,6 +29,7 @@ _CHILDREN = {
 }
 
 DATASETS = _CHILDREN['DATASETS']
+DATA_SAMPLERS = _CHILDREN['DATA_SAMPLERS']
 FUNCTIONS = _CHILDREN['FUNCTIONS']
 TRANSFORMS = _CHILDREN['TRANSFORMS']
 MODELS = _CHILDREN['MODELS']
@@ -40,6 +42,7 @@ WEIGHT_INITIALIZERS = _CHILDREN['WEIGHT_INITIALIZERS']
 
 __all__ = [
     'DATASETS',
+    'DATA_SAMPLERS',
     'FUNCTIONS',
     'HOOKS',
     'METRICS',

@@ -6,6 +6,7 @@ from mmvlforge.datasets.caption_dataset import CaptionDataset
 from mmvlforge.datasets.collate import vl_collate
 from mmvlforge.datasets.dgm4 import DGM4Dataset
 from mmvlforge.datasets.mixed_caption_dataset import MixedCaptionDataset
+from mmvlforge.datasets.pair_sampler import PairSampler
 from mmvlforge.datasets.retrieval_dataset import RetrievalDataset
 from mmvlforge.datasets.seeded_dataset import SeededDataset
 from mmvlforge.datasets.web_caption_dataset import WebCaptionDataset
@@ -14,6 +15,7 @@ __all__ = [
     'CaptionDataset',
     'DGM4Dataset',
     'MixedCaptionDataset',
+    'PairSampler',
     'RetrievalDataset',
     'SeededDataset',
     'WebCaptionDataset',

@@ -133,7 +133,9 @@ class DGM4Dataset(SeededDataset):
 
     def _parse(self, index: int, record: dict) -> dict:
         image_type, text_type = self.format.class_map[record['fake_cls']]
+        named = dict(photo=record['photo']) if 'photo' in record else {}  # see PairSampler
         return dict(
+            **named,
             index=index,
             img_path=osp.join(self.data_prefix.get('img_path', ''), record['image']),
             text=record['text'],

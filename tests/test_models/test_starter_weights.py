@@ -198,11 +198,16 @@ def test_a_finer_map_stands_beside_the_last_one(package, frozen):
         found = encoder(VLInputs(images, *(None,) * 3))
         last, (fine,) = package[1].forward_intermediates(images, indices=[3])
     assert last.shape == (2, 1280, 3, 2) and fine.shape == (2, 112, 6, 4)
-    cells = found[:, 1:].unflatten(1, (6, 4))
-    for row, column in ((0, 0), (3, 1), (5, 3)):
-        wanted = torch.cat([last[:, :, row // 2, column // 2], fine[:, :, row, column]], dim=1)
+    assert found.shape == (2, 7, 1280 + 4 * 112)
+    cells = found[:, 1:].unflatten(1, (3, 2))
+    for row, column in ((0, 0), (2, 1), (1, 0)):
+        below = fine[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        wanted = torch.cat([last[:, :, row, column], below.flatten(1)], dim=1)
         assert torch.allclose(cells[:, row, column], wanted, atol=1e-4)
     assert torch.allclose(found[:, 0, :1280], last.mean(dim=(2, 3)), atol=1e-4)
+    if not frozen:  # else every picture of odd sides is refused
+        with pytest.raises(ValueError, match='do not lie evenly below'):
+            encoder(VLInputs(torch.randn(2, 3, 80, 64), *(None,) * 3))
     with pytest.raises(ValueError, match='one of the 5 levels of tf_efficientnet_lite0, from 0, got 5'):
         TIMMImageEncoder(STEM['model_name'], fine_level=5)
 

@@ -28,6 +28,7 @@ train_dataloader = dict(
     batch_size=24,
     num_workers=1,
     pin_memory=False,
+    sampler=dict(_delete_=True, type='PairSampler'),
     dataset=dict(_delete_=True, type='ConcatDataset', datasets=[dict(flickr8k, **train), dict(portraits, **train)]),
 )
 val_dataloader = dict(

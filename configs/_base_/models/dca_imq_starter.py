@@ -3,8 +3,8 @@
 Nothing is frozen: ImageNet's features do not show where a picture was blended.
 """
 
-grid = (14, 14)  # of 224 pixels
-image_dims = 1280 + 112
+grid = (7, 7)  # of 224 pixels
+image_dims = 1280 + 4 * 112
 dims = 384  # MiniLM's
 model = dict(
     type='ManipulationDetector',
@@ -12,7 +12,7 @@ model = dict(
     image_encoder=dict(
         type='TIMMImageEncoder',
         model_name='tf_efficientnet_lite0',
-        # Stride 16 beside 32: most faces of photos are smaller than a cell of 32 pixels, and so are the traces.
+        # Stride 16 below 32: most faces of photos are smaller than a cell of 32 pixels, and so are the traces.
         fine_level=3,
         norm_eval=True,  # as is usual where a pre-trained network learns from small batches
         float32_depthwise=True,  # with --amp on a CPU

@@ -5,6 +5,6 @@ _base_ = './mini.py'
 optim_wrapper = dict(
     optimizer=dict(lr=3e-4),
     # Traces of blending are new to the image encoder; what words mean is not to the text encoder.
-    paramwise_cfg=dict(custom_keys=dict(image_encoder=dict(lr_mult=0.4), text_encoder=dict(lr_mult=0.1))),
+    paramwise_cfg=dict(custom_keys=dict(image_encoder=dict(lr_mult=3.0), text_encoder=dict(lr_mult=0.1))),
 )
 train_cfg = dict(max_epochs=4, val_interval=2)

@@ -28,9 +28,9 @@ class TIMMImageEncoder(BaseModule):
         model_name: Of timm, such as ``'tf_efficientnet_lite0'`` (N = 49 and C = 1280 at 224 pixels).
         frozen: Train nothing of it, stay in evaluation mode, be fast. The sides of a picture must then be even wherever
             a stride halves them: multiples of 32 will do.
-        fine_level: Number, in timm's ``feature_info``, of a finer map that is read beside the last one: its cells are
-            the patches then, each with the channels of the last map's cell above it and after them its own. Of
-            EfficientNet-Lite0, 3 has stride 16: N = 196 and C = 1280 + 112. None reads the last map alone.
+        fine_level: Number, in timm's ``feature_info``, of a finer map that is read beside the last one: a patch has the
+            channels of its cell there and after them those of the finer cells below it, channel by channel, each row by
+            row. Of EfficientNet-Lite0, 3 has stride 16: C = 1280 + 4 x 112. None reads the last map alone.
         norm_eval: Of one that is trained: its batch norms keep the statistics that they came with, while their weights
             learn. Statistics of a few pictures are rough.
         float32_depthwise: Of one that is trained on a CPU: its depthwise convolutions leave autocast, for oneDNN takes
@@ -126,7 +126,12 @@ class TIMMImageEncoder(BaseModule):
         if self.fine_level is None:
             return self.backbone.forward_features(images)
         last, (fine,) = self.backbone.forward_intermediates(images, indices=[self.fine_level])
-        return torch.cat([F.interpolate(last, fine.shape[2:]), fine], dim=1)  # the nearest cell
+        if fine.shape[-1] % last.shape[-1] or fine.shape[-2] % last.shape[-2]:
+            raise ValueError(
+                f'fine_level {self.fine_level}: {tuple(fine.shape[-2:])} cells do not lie evenly below '
+                f'{tuple(last.shape[-2:])}: sides of pictures must be multiples of the last stride'
+            )
+        return torch.cat([last, F.pixel_unshuffle(fine, fine.shape[-1] // last.shape[-1])], dim=1)
 
 
 class _OutOfCPUAutocast(nn.Module):
