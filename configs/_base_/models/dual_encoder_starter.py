@@ -26,7 +26,12 @@ model = dict(
         queue_size=2048,
         temperature=0.07,
         multi_positive=True,  # five captions a photo
+        # A few thousand photos are soon known by heart; the momentum encoders forget more slowly, and see likeness
+        # between photos where hard targets see none.
+        distill_alpha=0.4,
+        distill_ramp=60,
     ),
     image_dims=dims,
     momentum=0.98,
+    momentum_features=True,
 )
