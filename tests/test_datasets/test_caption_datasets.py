@@ -175,7 +175,14 @@ def test_empty_and_wrong_sets(write, pairs):
 
 BASES = sorted(path.name for path in (ROOT / 'configs/_base_/datasets').glob('*.py') if 'dgm4' not in path.name)
 BASES.remove('caption_augment.py')  # a part of others
-EVALUATION = ['msrvtt.py', 'photos_224.py', 'retrieval_256.py', 'sugarcrepe.py', 'winoground.py']  # nothing to train on
+EVALUATION = [
+    'msrvtt.py',
+    'photos_224.py',
+    'retrieval_256.py',
+    'sugarcrepe.py',
+    'sugarcrepe_288.py',
+    'winoground.py',
+]  # nothing to train on
 EVALUATION += [name for name in BASES if name.startswith('aro')]
 
 

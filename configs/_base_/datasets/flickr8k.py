@@ -1,4 +1,4 @@
-"""Flickr8k, squashed to 224 pixels: 6,000 training photos with five captions each, a thousand to choose on, a thousand
+"""Flickr8k, squashed to 288 pixels: 6,000 training photos with five captions each, a thousand to choose on, a thousand
 to test on. The photos' features are worked out once and kept, so that an epoch costs only what is trained.
 """
 
@@ -8,7 +8,9 @@ data_root = 'data/flickr8k/'
 ann_file = 'captions.csv'  # columns image and caption
 pictures = dict(img_path='images')
 tokenizer = dict(type='CaptionTokenizer', name='starter::minilm', max_length=50)
-image_size = (224, 224)
+# EfficientNet-Lite0 was trained on crops of 224 pixels, in which things look larger than in whole pictures: of 224, 288,
+# 320 and 352 pixels, RSUM of the ridge regression is 206, 219, 222 and 221 (pictures of 224 pixels enlarged).
+image_size = (288, 288)
 
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 read = [dict(type='LoadImageGroup', target_size=image_size), dict(type='ForEachImage', transforms=[resize])]

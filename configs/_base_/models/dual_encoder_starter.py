@@ -28,7 +28,7 @@ model = dict(
         multi_positive=True,  # five captions a photo
         # A few thousand photos are soon known by heart; the momentum encoders forget more slowly, and see likeness
         # between photos where hard targets see none.
-        distill_alpha=0.4,
+        distill_alpha=0.5,
         distill_ramp=60,
     ),
     image_dims=dims,

@@ -18,6 +18,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=30),
     dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)  # by the third it is known by heart
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
