@@ -131,7 +131,6 @@ photos() {
     mmvlforge search --out "$page" -- "$folder" "${words[@]}" || code=$?
     [ $code = 0 ] || [ $code = 3 ] || exit $code  # 3: some pictures could not be read, and are named
     echo
-    echo "page:    $page (open it in a browser)"
     echo "again:   mmvlforge search '$folder' 'other words'"
     echo "better:  mmvlforge align fits the model to your own captions, see docs/starter.md"
     exit $code
