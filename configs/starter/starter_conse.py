@@ -11,7 +11,17 @@ _base_ = [
 ]
 ready = True  # all weights come from init_cfg: no checkpoint is needed
 trained_on = 'ImageNet and all-MiniLM-L6-v2: no pair of picture and caption'
-aligned_model = _base_.model  # what `mmvlforge align` fits: it reads the features that the classes are made of
+# What `mmvlforge align` fits: the features that the classes are made of, at the size that suits them (photos_288.py).
+size = (288, 288)
+aligned = dict(
+    model=_base_.model,
+    test_pipeline=[
+        dict(type='LoadImageGroup', target_size=size),
+        _base_.test_pipeline[1],
+        dict(type='ForEachImage', transforms=[dict(_base_.resize, scale=size)]),
+        *_base_.test_pipeline[3:],
+    ],
+)
 model = dict(
     image_encoder=dict(
         type='ClassProbabilityEncoder',

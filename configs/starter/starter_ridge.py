@@ -7,7 +7,7 @@ python tools/test.py configs/starter/starter_ridge.py
 
 _base_ = [
     '../_base_/models/starter.py',
-    '../_base_/datasets/photos_224.py',
+    '../_base_/datasets/photos_288.py',
     '../_base_/schedules/evaluation.py',
     '../_base_/default_runtime.py',
 ]

@@ -81,8 +81,8 @@ def align(
     Args:
         captions: What to fit it to.
         out: Folder for the model, as ``mmvlforge export`` writes it; it must not hold anything yet.
-        model: As in :func:`mmvlforge.apis.loading.load_trained`. What is fitted is its config's ``aligned_model``, or
-            itself.
+        model: As in :func:`mmvlforge.apis.loading.load_trained`. What is fitted is the model of its config's setting
+            ``aligned``, of the form ``dict(model=..., test_pipeline=...)``, or itself.
         test: Measured before and after too.
         penalties: As in RidgeAlignment; at least two.
         holdout: Likewise.
@@ -102,20 +102,22 @@ def align(
         raise ValueError(f'{before.config}: a {type(before.model).__name__} is no dual encoder with a test pipeline')
     if before.model.momentum_features:
         raise ValueError(f'{before.config}: retrieves with momentum encoders; export it with --retriever, align that')
-    model_cfg = before.cfg.get('aligned_model')
-    if model_cfg is None:
-        model_cfg, after = before.cfg.model, copy.deepcopy(before.model)
+    cfg = copy.deepcopy(before.cfg)
+    aligned = cfg.pop('aligned', None)
+    if aligned is None:
+        after = copy.deepcopy(before.model)
     else:
-        after = _built(model_cfg, before)
-    model_cfg = _with_maps(after, model_cfg)
-    loader = _loader(before.cfg, captions)
+        cfg.model, cfg.test_dataloader.dataset.pipeline = aligned.model, aligned.test_pipeline
+        after = _built(cfg.model, before)
+    cfg.model = _with_maps(after, cfg.model)
+    loader = _loader(cfg, captions)
     watch = _Watch(after, loader, seed, progress)
     fit = fit_ridge(after, loader, penalties, holdout, seed, watch)
     held = _loader(before.cfg, captions, fit.held_out)
     held_out = measure(before.model, held), fit.scores[fit.penalty]
     tests = None
     if test is not None:
-        tests = measure(before.model, _loader(before.cfg, test)), measure(after, _loader(before.cfg, test))
+        tests = measure(before.model, _loader(before.cfg, test)), measure(after, _loader(cfg, test))
     try:
         familiarity = watch.learnt()
     except ValueError as error:
@@ -124,7 +126,7 @@ def align(
             f'{captions.path}: the model will not tell what is unlike its pictures, of which one half is held against'
         )
         warnings.warn(f'{told} the other: {error}', stacklevel=2)
-    _write(before, model_cfg, after, captions, fit, familiarity, Path(out))
+    _write(cfg, before, after, captions, fit, familiarity, Path(out))
     return Alignment(fit, held_out, tests)
 
 
@@ -207,20 +209,20 @@ def measure(net: Any, loader: Any) -> dict[str, float]:
 
 
 def _write(
+    cfg: Config,
     before: TrainedModel,
-    model_cfg: ConfigDict,
     net: Any,
     captions: Captions,
     fit: Aligned,
     familiarity: dict[str, Familiarity],
     out: Path,
 ) -> None:
-    cfg = copy.deepcopy(before.cfg)
     cfg.pop('train_dataloader', None)
-    cfg.model, cfg.trained_on = model_cfg, str(captions.path)
+    cfg.trained_on = str(captions.path)
+    dataset = _dataset(cfg, captions)
     for name in ('val_dataloader', 'test_dataloader'):
         if name in cfg:
-            cfg[name].dataset = _dataset(before.cfg, captions)
+            cfg[name].dataset = copy.deepcopy(dataset)
     cfg, state = as_retriever(cfg, net.state_dict())
     made_from = dict(captions=described_file(captions.path), model=before.describe(), penalty=fit.penalty)
     write_folder(cfg, 'aligned', state, out, new_manifest('align', **made_from), familiarity)

@@ -112,7 +112,7 @@ def write_folder(
     """
     out = Path(out)
     cfg.load_from, cfg.resume = None, False
-    for key in ('work_dir', 'ready', 'aligned_model'):  # the last two need the starts, which are left out
+    for key in ('work_dir', 'ready', 'aligned'):  # the last two need the starts, which are left out
         cfg.pop(key, None)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix='.export_', dir=out.parent) as unfinished:

@@ -150,13 +150,13 @@ def test_a_ready_config_leaves_nothing_behind_that_needs_its_start(retriever, tm
     """Without init_cfg another model of the config, or the same one begun anew, would be of random weights."""
     config = tmp_path / 'own.py'
     config.write_text(
-        f"_base_ = '{retriever}/tiny.py'\nready = True\naligned_model = _base_.model\ntrain_dataloader = None\n"
+        f"_base_ = '{retriever}/tiny.py'\nready = True\naligned = dict(model=_base_.model)\ntrain_dataloader = None\n"
     )
     assert main(['export', str(config), str(tmp_path / 'out'), '--retriever']) == 2
     assert 'has no train_dataloader, from which to learn what the model knows; --pairs 0' in capsys.readouterr().err
     assert main(['export', str(config), str(tmp_path / 'out'), '--retriever', '--pairs', '0']) == 0
     exported = Config.fromfile(tmp_path / 'out/own.py')
-    assert 'ready' not in exported and 'aligned_model' not in exported
+    assert 'ready' not in exported and 'aligned' not in exported
     assert json.loads((tmp_path / 'out/manifest.json').read_text())['weights']['file'] == 'init_cfg'
 
 

@@ -8,9 +8,7 @@ data_root = 'data/flickr8k/'
 ann_file = 'captions.csv'  # columns image and caption
 pictures = dict(img_path='images')
 tokenizer = dict(type='CaptionTokenizer', name='starter::minilm', max_length=50)
-# EfficientNet-Lite0 was trained on crops of 224 pixels, in which things look larger than in whole ones: at 224, 288,
-# 320 and 352 pixels, RSUM of the ridge regression is 206, 219, 222 and 221 (of pictures of 224 pixels, enlarged).
-image_size = (288, 288)
+image_size = (288, 288)  # see photos_288.py
 
 resize = dict(type='Resize', scale=image_size, keep_ratio=False, interpolation='bicubic', backend='pillow')
 read = [dict(type='LoadImageGroup', target_size=image_size), dict(type='ForEachImage', transforms=[resize])]
