@@ -83,9 +83,9 @@ class ErrorCorrectionHead(BaseModule):
         positions = is_edit.int().topk(min(self.max_edits, is_edit.shape[1]), dim=1).indices
         labels = edited.correction.gather(1, positions)
         chosen = tokens.gather(1, positions[:, :, None].expand(-1, -1, tokens.shape[2]))
-        count = (labels != IGNORE).sum().clamp(min=1)
+        real = labels != IGNORE
         if tokens.device.type == 'cpu' and not torch.compiler.is_compiling():
-            chosen, labels = chosen[labels != IGNORE], labels[labels != IGNORE]
+            chosen, labels = chosen[real], labels[real]
         logits = self(chosen, decode).float()
         loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORE, reduction='sum')
-        return {f'{prefix}_correction': self.loss_weight * loss / count}
+        return {f'{prefix}_correction': self.loss_weight * loss / real.sum().clamp(min=1)}
