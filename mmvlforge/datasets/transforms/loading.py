@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, Compose
 from PIL import Image, UnidentifiedImageError
 
 from mmvlforge.annotations import box_inside
@@ -324,13 +324,14 @@ def _crop(img: np.ndarray, path: str, box: tuple[float, float, float, float]) ->
 
 @TRANSFORMS.register_module()
 class LoadImageFeatures(BaseTransform):
-    """Read what a frozen image encoder has made of the F pictures of a group, in place of the pictures.
+    """Read what a frozen image encoder has made of the F pictures of a group, or the one of a pair, in their place.
 
     FeatureCacheHook fills the folder before the first epoch. An epoch then costs only what is trained, and every epoch
     sees the same: there can be no augmentation of pictures, and the hook refuses transforms that try.
 
-    Required Keys: img_paths, box (None: parts of pictures are not kept)
-    Added Keys: imgs (list of ``(T, C, 1)``, as a picture of one channel: T tokens of C channels)
+    Required Keys: img_paths and box (None: parts of pictures are not kept) of a group, img_path of a pair
+    Added Keys: imgs (list of ``(T, C, 1)``, as a picture of one channel: T tokens of C channels) of a group; of a pair
+    img, likewise, and what ``transforms`` add, which are run for shapes and boxes
 
     Args:
         folder: Where the features are; one for each set of pictures.
@@ -340,18 +341,31 @@ class LoadImageFeatures(BaseTransform):
     def __init__(self, folder: str, transforms: Sequence[dict]) -> None:
         self.folder = folder
         self.transforms = list(transforms)
+        self._prepare = Compose([TRANSFORMS.build(transform) for transform in transforms])
         self._cache: FeatureCache | None = None
+
+    def picture(self, path: str) -> np.ndarray:
+        """A picture as the encoder reads it, uint8 ``(H, W, 3)`` BGR. Raises UnusableImageError."""
+        found = self._prepare(dict(img_path=path, img_paths=[path], box=None))
+        return found['img'] if 'img' in found else found['imgs'][0]
 
     def transform(self, results: dict) -> dict:
         """Read. Raises ValueError where a picture has no features."""
+        if 'img_path' in results:
+            results = self._prepare(results)
+            results['img'] = self._tokens(results['img_path'])
+            return results
         if results['box']:
             raise ValueError(
                 f'{results["img_paths"][0]}: features of a part of a picture, {results["box"]}, are not kept'
             )
+        results['imgs'] = [self._tokens(path) for path in results['img_paths']]
+        return results
+
+    def _tokens(self, path: str) -> np.ndarray:
         if self._cache is None:
             self._cache = FeatureCache(self.folder)
-        results['imgs'] = [np.array(self._cache.tokens(path))[:, :, None] for path in results['img_paths']]
-        return results
+        return np.array(self._cache.tokens(path))[:, :, None]
 
 
 @TRANSFORMS.register_module()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose
+from mmcv.transforms import RandomFlip
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader, Dataset
@@ -14,7 +14,7 @@ from mmvlforge.datasets.feature_cache import FeatureCache
 from mmvlforge.datasets.nested_datasets import nested_datasets
 from mmvlforge.datasets.transforms import FlipWithCaptions, ForEachImage, LoadImageFeatures
 from mmvlforge.manifest import text_fingerprint, weights_fingerprint
-from mmvlforge.registry import HOOKS, TRANSFORMS
+from mmvlforge.registry import HOOKS
 from mmvlforge.structures import VLInputs
 
 
@@ -23,10 +23,12 @@ class FeatureCacheHook(Hook):
     """Fill the folders that LoadImageFeatures reads in the pipelines of a run, where they are not full yet.
 
     A folder belongs to the weights of the encoder and to how its pictures are prepared: it carries fingerprints of
-    both, and one with others is refused. An interrupted run goes on where it stopped.
+    both, and one with others is refused. An interrupted run goes on where it stopped. Data sets that are read together
+    may share a folder.
 
     Args:
-        encoder: The frozen image encoder, as a path inside the model; it returns tokens ``(B, T, C)``.
+        encoder: The frozen image encoder, as a path inside the model; it returns tokens ``(B, T, C)``, and hands on
+            those that it is given.
         batch_size: Pictures that are encoded together.
         dtype: Type in which tokens are kept; float16 keeps 11 bits of each value.
         num_workers: Processes that read pictures.
@@ -61,18 +63,24 @@ class FeatureCacheHook(Hook):
 
     def _fill(self, runner, loaders: list) -> None:
         model = getattr(runner.model, 'module', runner.model)
+        # Data sets whose pipelines name one folder share it.
+        of_folder: dict[str, tuple[LoadImageFeatures, dict[str, None]]] = {}
         for dataset in (d for loader in loaders for d in nested_datasets(loader.dataset, 'pipeline')):
             found = _features_transform(dataset)
             if found is None:
                 continue
+            first, pictures = of_folder.setdefault(found.folder, (found, {}))
+            if first.transforms != found.transforms:
+                raise ValueError(f'FeatureCacheHook: two pipelines read {found.folder} and prepare pictures otherwise')
+            pictures.update(dict.fromkeys(path for i in range(len(dataset)) for path in _whole(dataset, i)))
+        for load, pictures in of_folder.values():
             encoder = model.get_submodule(self.encoder)
             if any(parameter.requires_grad for parameter in encoder.parameters()):
                 raise ValueError(
                     f'FeatureCacheHook: {self.encoder} of the model is trained: set frozen=True in its config'
                 )
             if is_main_process():
-                pictures = list(dict.fromkeys(path for i in range(len(dataset)) for path in _whole(dataset, i)))
-                self.fill(found, pictures, model, runner.logger)
+                self.fill(load, list(pictures), model, runner.logger)
             barrier()
 
     def fill(self, load: LoadImageFeatures, pictures: list[str], model, logger) -> FeatureCache:
@@ -97,7 +105,12 @@ class FeatureCacheHook(Hook):
         start = cache.done
         if start < len(pictures):
             logger.info(f'{load.folder}: encoding {len(pictures) - start} of {len(pictures)} pictures, once')
-        loader = DataLoader(_Pictures(load, pictures[start:]), self.batch_size, num_workers=self.num_workers)
+        loader = DataLoader(
+            _Pictures(load, pictures[start:]),
+            self.batch_size,
+            num_workers=self.num_workers,
+            generator=torch.Generator(),  # else chance would go on otherwise than where the folder is full
+        )
         encoder.eval()
         for number, images in enumerate(loader):
             words = torch.zeros(0, 0, dtype=torch.bool)
@@ -114,22 +127,20 @@ class _Pictures(Dataset):
     """Pictures as the encoder reads them, uint8 ``(3, H, W)`` BGR."""
 
     def __init__(self, load: LoadImageFeatures, paths: list[str]) -> None:
-        self.paths = paths
-        self.transforms = Compose([TRANSFORMS.build(transform) for transform in load.transforms])
+        self.load, self.paths = load, paths
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        (img,) = self.transforms(dict(img_paths=[self.paths[index]], box=None))['imgs']
-        return torch.from_numpy(img.transpose(2, 0, 1).copy())
+        return torch.from_numpy(self.load.picture(self.paths[index]).transpose(2, 0, 1).copy())
 
 
 def _features_transform(dataset) -> LoadImageFeatures | None:
     """The transform of a pipeline that reads features. Raises ValueError if one after it means pictures."""
     found = None
     for transform in dataset.pipeline.transforms:
-        if found is not None and isinstance(transform, (FlipWithCaptions, ForEachImage)):
+        if found is not None and isinstance(transform, (FlipWithCaptions, ForEachImage, RandomFlip)):
             raise ValueError(
                 f'{type(transform).__name__} after LoadImageFeatures: pictures are encoded once, they cannot be '
                 'changed any more; leave it out, or read the pictures themselves'
@@ -141,6 +152,9 @@ def _features_transform(dataset) -> LoadImageFeatures | None:
 
 def _whole(dataset, index: int) -> Iterator[str]:
     info = dataset.get_data_info(index)
+    if 'img_path' in info:  # a pair, whose box is what was forged
+        yield info['img_path']
+        return
     if info['box']:
         raise ValueError(f'{dataset.ann_file}, record {info["row"]}: features of a part of a picture are not kept')
     yield from info['img_paths']
