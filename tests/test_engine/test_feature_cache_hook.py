@@ -93,3 +93,49 @@ def test_what_would_change_pictures_or_their_encoder_is_refused(retriever, tmp_p
     with pytest.raises(ValueError, match=r'image_encoder.stem of the model is trained: set frozen=True'):
         trained(learning)
     assert FeatureCacheHook(dtype='float16').dtype.itemsize == 2
+
+
+def detector_config(tiny_config, work_dir, cached: bool) -> Config:
+    """Two epochs of the tiny detector on two frozen networks of random weights."""
+    cfg = Config.fromfile(str(tiny_config))
+    cfg.resize.scale = (64, 64)
+    tokenizer, load, _, _, pack = cfg.train_pipeline
+    read = [load, cfg.resize]
+    if cached:
+        read = [dict(type='LoadImageFeatures', folder=str(work_dir / 'features'), transforms=read)]
+        cfg.custom_hooks = [dict(type='FeatureCacheHook', encoder='image_encoder', batch_size=4, dtype='float32')]
+    cfg.train_dataloader.dataset.pipeline = [tokenizer, *read, pack]
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.model.image_encoder = dict(type='ConcatImageEncoder', encoders=[STEM, dict(STEM, fine_level=3)])
+    cfg.model.neck.image_dims = 2 * 1280 + 4 * 112
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=9)
+    cfg.work_dir, cfg.log_level = str(work_dir), 'WARNING'
+    return cfg
+
+
+def test_a_pair_is_taught_from_features_as_from_its_picture(tiny_config, tmp_path):
+    """Boxes too: the picture's size is still read."""
+    plain = trained(detector_config(tiny_config, tmp_path / 'plain', False))
+    cached = trained(detector_config(tiny_config, tmp_path / 'cached', True))
+    for name in ('neck.image_transform.weight', 'box_head.box_mlp.0.weight', 'token_head.reduce_token.weight'):
+        found, wanted = (runner.model.state_dict()[name] for runner in (cached, plain))
+        assert torch.allclose(found, wanted, atol=1e-4), name
+    assert FeatureCache(tmp_path / 'cached/features').done == 30
+    both = detector_config(tiny_config, tmp_path / 'both', True)  # data sets that share a folder
+    training = both.train_dataloader.dataset
+    both.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[training, dict(training, ann_file='metadata/val.json')]
+    )
+    trained(both)
+    assert FeatureCache(tmp_path / 'both/features').done == 39
+    other = detector_config(tiny_config, tmp_path / 'other', True)
+    second = dict(both.train_dataloader.dataset.datasets[1], pipeline=[*training.pipeline])
+    second['pipeline'][1] = dict(second['pipeline'][1], transforms=[dict(type='LoadImage')])
+    other.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[training, second])
+    with pytest.raises(ValueError, match='both/features and prepare pictures otherwise'):
+        trained(other)
+    flipped = detector_config(tiny_config, tmp_path / 'cached', True)
+    flipped.train_dataloader.dataset.pipeline.insert(2, dict(type='RandomFlip', prob=0.5))
+    with pytest.raises(ValueError, match='RandomFlip after LoadImageFeatures: pictures are encoded once'):
+        trained(flipped)

@@ -306,6 +306,18 @@ def test_a_neck_begins_at_an_aligned_model(tmp_path):
     assert torch.allclose(found.text_cls, net.text_proj(text[:, 0]), atol=1e-6)
     found.image_cls.sum().backward()
     assert neck.image_transform.weight.grad[:, 6:].abs().min() > 0  # they learn
+    comparing = MODELS.build(
+        dict(
+            type='DCANeck',
+            image_dims=9,
+            text_dims=16,
+            embed_dims=16,
+            init_cfg=dict(start, compare=4.0),
+            **dict(layers, num_text_layers=1),
+        )
+    )
+    comparing.init_weights()
+    assert torch.allclose(comparing.modality_embed[0].norm(), torch.tensor(4.0))
     narrow = MODELS.build(dict(type='DCANeck', image_dims=5, text_dims=16, embed_dims=16, init_cfg=start, **layers))
     with pytest.raises(ValueError, match=r'image_transform.weight: the file has shape \(16, 6\), .* \(16, 5\)'):
         narrow.init_weights()

@@ -176,3 +176,43 @@ def test_patches_get_positions():
         placed(image[:, :4], text, inputs)
     with pytest.raises(ValueError, match='a multiple of 4, got 30'):
         DCANeck(**dict(dims, embed_dims=30, num_heads=2), image_grid=(2, 2))
+
+
+def test_a_neck_that_begins_at_comparison_tells_a_fitting_caption_from_another():
+    """Without training: what stays of a word beside the constant is more where the picture does not show it."""
+    torch.manual_seed(0)
+    dims, length = 64, 5.0
+    neck = DCANeck(dims, dims, dims, num_heads=4, ffn_dims=64, num_image_layers=1, num_text_layers=1).eval()
+    with torch.no_grad():
+        for linear in (neck.image_transform, neck.text_transform):
+            torch.nn.init.eye_(linear.weight)
+    neck.begin_at_comparison(length)
+    text = length * torch.nn.functional.normalize(torch.randn(50, 1, dims), dim=-1)
+    layer, constant = neck.text_layers[0], neck.modality_embed[0]
+
+    def share_of_constant(image):
+        words = layer.self_norm(text + constant)
+        left = words + layer.cross_attn(words, image)
+        return (left @ constant).squeeze(1) / left.norm(dim=-1).squeeze(1)
+
+    with torch.no_grad():
+        fits, others = share_of_constant(0.8 * text), share_of_constant(0.8 * text.roll(1, 0))
+    assert (fits > others).float().mean() > 0.95
+    with pytest.raises(ValueError, match='needs num_text_layers of at least 1'):
+        make_neck(1, 0).begin_at_comparison(length)
+
+
+def test_words_first_hear_what_is_shown_and_not_where():
+    """With positions the image branch changes; text layer 1 reads patches without, and all of them without M_i."""
+
+    def heard(num_image_layers, scale):
+        torch.manual_seed(0)
+        layers = dict(num_heads=4, ffn_dims=48, num_image_layers=num_image_layers, num_text_layers=1)
+        neck = DCANeck(24, 16, DIMS, image_grid=(2, 2), position_scale=scale, **layers).eval()
+        with torch.no_grad():
+            return neck(*batch())
+
+    for num_image_layers in (0, 1):
+        quiet, loud = heard(num_image_layers, 0.1), heard(num_image_layers, 3.0)
+        assert torch.equal(quiet.text_tokens, loud.text_tokens)
+        assert not torch.allclose(quiet.image_patches, loud.image_patches, atol=0.1)

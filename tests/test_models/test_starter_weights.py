@@ -20,7 +20,13 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmvlforge.models import VLDataPreprocessor
-from mmvlforge.models.encoders import BertTextEncoder, ClassProbabilityEncoder, SingleLevelEncoder, TIMMImageEncoder
+from mmvlforge.models.encoders import (
+    BertTextEncoder,
+    ClassProbabilityEncoder,
+    ConcatImageEncoder,
+    SingleLevelEncoder,
+    TIMMImageEncoder,
+)
 from mmvlforge.models.encoders.timm_image_encoder import fold_batch_norms
 from mmvlforge.models.weights import HFPretrained, StarterWeights, efficientnet_lite0_names
 from mmvlforge.registry import MODELS, WEIGHT_INITIALIZERS
@@ -210,6 +216,41 @@ def test_a_finer_map_stands_beside_the_last_one(package, frozen):
             encoder(VLInputs(torch.randn(2, 3, 80, 64), *(None,) * 3))
     with pytest.raises(ValueError, match='one of the 5 levels of tf_efficientnet_lite0, from 0, got 5'):
         TIMMImageEncoder(STEM['model_name'], fine_level=5)
+
+
+def test_encoders_side_by_side_one_from_a_checkpoint(package, tmp_path):
+    """A trained one is frozen when its part of a checkpoint is loaded: batch norms are folded then."""
+    trained = TIMMImageEncoder(STEM['model_name'], fine_level=3).eval()
+    for module in trained.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.weight.data.uniform_(0.5, 1.5)
+    kept = {f'image_encoder.{name}': value for name, value in trained.state_dict().items()}
+    torch.save(dict(state_dict=dict(kept, other=torch.zeros(1))), tmp_path / 'trained.pth')
+    part = dict(type='PartPretrained', checkpoint=str(tmp_path / 'trained.pth'), prefix='image_encoder')
+    frozen = dict(STEM, frozen=True)
+    starter = dict(frozen, init_cfg=dict(type='StarterWeights', name='efficientnet_lite0'))
+    encoder = ConcatImageEncoder([starter, dict(frozen, fine_level=3, init_cfg=part)])
+    encoder.init_weights()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        found = encoder.train()(VLInputs(images, *(None,) * 3))
+        wanted = trained(VLInputs(images, *(None,) * 3))
+        knows = package[1].forward_features(images)
+    assert found.shape == (2, 5, 2 * 1280 + 4 * 112)
+    assert torch.allclose(found[:, 1:, :1280], knows.flatten(2).transpose(1, 2), atol=1e-4)
+    assert torch.allclose(found[..., 1280:], wanted, atol=1e-3 * wanted.abs().max())
+    assert torch.equal(encoder(VLInputs(found[:, None], *(None,) * 3)), found)
+    encoder.scales = [1.0, 0.5]
+    assert torch.equal(encoder(VLInputs(images, *(None,) * 3))[..., 1280:], 0.5 * found[..., 1280:])
+    with pytest.raises(ValueError, match='scales must be one for each of the 1 encoders, got 2'):
+        ConcatImageEncoder([frozen], scales=(1, 2))
+    with pytest.raises(ValueError, match=r"trained.pth: nothing of 'other' in it for \d+ weights of TIMMImageEncoder"):
+        ConcatImageEncoder([dict(frozen, init_cfg=dict(part, prefix='other'))]).init_weights()
+    with pytest.raises(ValueError, match='must have one grid, they have 4, 1 cells'):
+        ConcatImageEncoder([frozen, dict(type='NullImageEncoder', embed_dims=8)])(
+            VLInputs(images, torch.zeros(2, 1), None, None)
+        )
 
 
 def test_norms_keep_their_statistics_and_learn(package):

@@ -4,6 +4,7 @@ Most return tokens, [CLS] first; those with several levels return ``ImageFeature
 """
 
 from mmvlforge.models.encoders.bert_text_encoder import BertTextEncoder
+from mmvlforge.models.encoders.concat_image_encoder import ConcatImageEncoder
 from mmvlforge.models.encoders.conv_image_encoder import ConvImageEncoder
 from mmvlforge.models.encoders.hf_image_encoder import HFImageEncoder
 from mmvlforge.models.encoders.hf_text_encoder import HFTextEncoder
@@ -19,6 +20,7 @@ from mmvlforge.models.encoders.vit_image_encoder import ViTImageEncoder
 __all__ = [
     'BertTextEncoder',
     'ClassProbabilityEncoder',
+    'ConcatImageEncoder',
     'ConvImageEncoder',
     'HFImageEncoder',
     'HFTextEncoder',

@@ -1,6 +1,7 @@
 """Dual-branch cross-attention (DCA), Section 2.1 of the paper."""
 
 from itertools import zip_longest
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,8 +53,9 @@ class DCANeck(BaseModule):
             paper does not say. What patches hear of the caption is at first the same for all of them: loud, it drowns
             what tells them apart, and the words, which look for it there, learn later; quiet (0.3), boxes are worse.
         text_cross_gain: The same of M_t, whose words must hear the patches from the first step.
-        image_grid: Rows and columns of the patches, each of which then gets a learnt position. For image encoders that
-            tell none, such as TIMMImageEncoder: a box could not be found. None adds nothing.
+        image_grid: Rows and columns of the patches, each of which then gets a learnt position in M_i. For image
+            encoders that tell none, such as TIMMImageEncoder: a box could not be found. None adds nothing.
+        position_scale: How loud the positions begin beside what a patch shows. Small boxes need loud ones.
         with_cp: Gradient checkpointing of every layer.
         init_cfg: As in MMEngine.
 
@@ -78,6 +80,7 @@ class DCANeck(BaseModule):
         with_cp: bool = False,
         init_cfg=None,
         image_grid: tuple[int, int] | None = None,
+        position_scale: float = 1.0,
     ) -> None:
         super().__init__(init_cfg)
         self.image_transform = init_linear(nn.Linear(image_dims, embed_dims))
@@ -85,8 +88,7 @@ class DCANeck(BaseModule):
         self.modality_embed = nn.Parameter(torch.zeros(2, embed_dims))
         if image_grid and embed_dims % 4:
             raise ValueError(f'image_grid needs embed_dims that are a multiple of 4, got {embed_dims}')
-        # Quieter than what a patch shows.
-        positions = 0.2 * _grid_positions(*image_grid, embed_dims) if image_grid else None
+        positions = position_scale * _grid_positions(*image_grid, embed_dims) if image_grid else None
         self.image_positions = None if positions is None else nn.Parameter(positions)
 
         def branch(num_layers: int, cross_gain: float) -> nn.ModuleList:
@@ -108,6 +110,32 @@ class DCANeck(BaseModule):
         self.image_layers = branch(num_image_layers, image_cross_gain)
         self.text_layers = branch(num_text_layers, text_cross_gain)
 
+    @torch.no_grad()
+    def begin_at_comparison(self, length: float) -> None:
+        """Let M_t's first layer begin at subtracting from each word what it sees of the picture where that is alike.
+
+        Both modalities must share a space already. What is left of a word tells whether the picture shows it, but a
+        layer norm makes all lengths equal; so the text's modality embedding begins at a constant vector, beside which
+        little is left of a small difference and much of a large one. From random weights comparing is learnt late: it
+        is a product of both modalities, and layers begin as sums.
+
+        Args:
+            length: Usual length of a caption's feature in the shared space.
+
+        Raises:
+            ValueError: There is no M_t.
+        """
+        if not len(self.text_layers):
+            raise ValueError('begin_at_comparison needs num_text_layers of at least 1')
+        layer: Any = self.text_layers[0]
+        attention = layer.cross_attn
+        constant = torch.randn(self.modality_embed.shape[1], generator=torch.Generator().manual_seed(0))
+        self.modality_embed[TEXT] = length * F.normalize(constant, dim=0)
+        for linear in (attention.query, attention.key, attention.value, attention.out):
+            nn.init.eye_(linear.weight)
+        # The norm before has brought word and constant, together √2 times ``length``, to the length √C.
+        attention.out.weight *= -((len(constant) / 2) ** 0.5) / length
+
     def forward(self, image_tokens: Tensor, text_tokens: Tensor, inputs: VLInputs) -> FusedFeatures:
         """Fuse both modalities.
 
@@ -120,7 +148,7 @@ class DCANeck(BaseModule):
             ValueError: The patches are not as many as ``image_grid`` has.
         """
         mask = inputs.attention_mask
-        image = self.image_transform(image_tokens) + self.modality_embed[IMAGE]
+        image = shown = self.image_transform(image_tokens) + self.modality_embed[IMAGE]
         if self.image_positions is not None:
             if image.shape[1] != len(self.image_positions):
                 cells = f'{len(self.image_positions) - 1} cells, the image encoder gives {image.shape[1] - 1}'
@@ -128,7 +156,9 @@ class DCANeck(BaseModule):
             image = image + self.image_positions
         text = self.text_transform(text_tokens) + self.modality_embed[TEXT]
         for image_layer, text_layer in zip_longest(self.image_layers, self.text_layers):
-            next_image = image if image_layer is None else image_layer(image, memory=text, memory_mask=mask)
-            text = text if text_layer is None else text_layer(text, mask, memory=image)
-            image = next_image
+            next_image = None if image_layer is None else image_layer(image, memory=text, memory_mask=mask)
+            # Words first hear what there is to see, and not where: loud positions would drown it.
+            text = text if text_layer is None else text_layer(text, mask, memory=shown)
+            if next_image is not None:
+                image = shown = next_image
         return FusedFeatures(image[:, 0], image[:, 1:], text[:, 0], text[:, 1:], inputs.word_mask[:, 1:])

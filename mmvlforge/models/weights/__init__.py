@@ -20,6 +20,7 @@ from mmvlforge.models.weights.pretrained import (
     AlignedPretrained,
     CLIPPretrained,
     HFPretrained,
+    PartPretrained,
     RetrieverPretrained,
     ViTPretrained,
 )
@@ -34,6 +35,7 @@ __all__ = [
     'HFPretrained',
     'HubPretrained',
     'OpenCLIPPretrained',
+    'PartPretrained',
     'RetrieverPretrained',
     'RidgeAlignment',
     'StarterWeights',

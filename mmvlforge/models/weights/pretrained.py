@@ -15,7 +15,14 @@ from mmvlforge.models.weights.key_maps import clip_vit_names, timm_vit_names
 from mmvlforge.models.weights.reading import read_hf_weights, read_state_dict
 from mmvlforge.registry import WEIGHT_INITIALIZERS
 
-__all__ = ['AlignedPretrained', 'CLIPPretrained', 'HFPretrained', 'RetrieverPretrained', 'ViTPretrained']
+__all__ = [
+    'AlignedPretrained',
+    'CLIPPretrained',
+    'HFPretrained',
+    'PartPretrained',
+    'RetrieverPretrained',
+    'ViTPretrained',
+]
 
 # What changes the outputs of a language model. Half of it would load without a word, all shapes being right.
 _FIELDS = (
@@ -160,6 +167,36 @@ class RetrieverPretrained:
 
 
 @WEIGHT_INITIALIZERS.register_module()
+class PartPretrained:
+    """Load a part of a checkpoint that this project wrote, such as an image encoder, into the same part of a model.
+
+    Args:
+        checkpoint: Path of the checkpoint. One that could run code is refused.
+        prefix: Name of the part in it, ``'image_encoder'``.
+    """
+
+    def __init__(self, checkpoint: str, prefix: str) -> None:
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load into ``module``.
+
+        Raises:
+            ValueError: The file cannot be read, has not all weights of ``module``, or a shape does not fit.
+        """
+        start = f'{self.prefix}.'
+        found = {k[len(start) :]: v for k, v in read_state_dict(self.checkpoint).items() if k.startswith(start)}
+        lacking = [name for name in module.state_dict() if name not in found]
+        if lacking:
+            raise ValueError(
+                f'{self.checkpoint}: nothing of {self.prefix!r} in it for {len(lacking)} weights of '
+                f'{type(module).__name__}, such as {lacking[0]}'
+            )
+        load_into(module, found, {name: name for name in found}, self.checkpoint)
+
+
+@WEIGHT_INITIALIZERS.register_module()
 class AlignedPretrained:
     """Begin DCANeck's maps at those of an aligned dual encoder: pictures and captions then share a space at once.
 
@@ -168,12 +205,15 @@ class AlignedPretrained:
 
     Args:
         checkpoint: Weights of the aligned model.
+        compare: Usual length of a caption's feature in the shared space: the neck then begins at comparing them
+            (:meth:`DCANeck.begin_at_comparison`). None leaves that to be learnt.
     """
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, checkpoint: str, compare: float | None = None) -> None:
         self.checkpoint = checkpoint
+        self.compare = compare
 
-    def __call__(self, module: nn.Module) -> None:
+    def __call__(self, module: Any) -> None:
         """Load into ``module``.
 
         Raises:
@@ -188,3 +228,5 @@ class AlignedPretrained:
         further = module.get_parameter('image_transform.weight').shape[1] - maps['image_proj.weight'].shape[1]
         maps['image_proj.weight'] = F.pad(maps['image_proj.weight'], (0, max(0, further)))
         load_into(module, maps, names, self.checkpoint)
+        if self.compare:
+            module.begin_at_comparison(self.compare)
