@@ -151,7 +151,10 @@ def test_forged_configs_lose_and_predict_at_full_size(path):
     targets = ManipulationTargets(kinds, kinds, kinds, box, kinds.bool(), torch.zeros_like(inputs.input_ids))
     losses = model(inputs, targets, mode='loss')
     sum(losses.values()).backward()
-    assert {name.split('_')[1] for name in losses} >= {'binary', 'box', 'token'}
+    of_traces = path.stem.startswith('face_traces')
+    assert {name.split('_')[1] for name in losses} >= (
+        {'picture', 'cells'} if of_traces else {'binary', 'box', 'token'}
+    )
     unreached = {name for name, p in model.named_parameters() if p.requires_grad and p.grad is None}
     # Without layers of its own a branch hands on what its linear map made.
     assert not unreached, unreached
@@ -169,17 +172,28 @@ def test_rows_of_table_2_on_forged_photos():
         no_t_imq={'token_head'},
         image_only={'text_encoder'},
         text_only={'image_encoder'},
-        ridge={'neck'},
-        flickr8k_to_portraits=set(),
-        portraits_to_flickr8k=set(),
+        flickr8k_to_portraits={'image_encoder'},  # whose traces are of one source
+        portraits_to_flickr8k={'image_encoder'},
     )
-    assert {p.stem for p in FORGED} == {'dca_imq_starter', *(f'dca_imq_starter_{row}' for row in parts)}
+    detectors = {p.stem for p in FORGED if p.stem.startswith('dca')}
+    assert detectors == {'dca_imq_starter', *(f'dca_imq_starter_{row}' for row in parts)}
     for row, differing in parts.items():
         cfg = load(folder / f'dca_imq_starter_{row}.py')
         assert {key for key in whole.model if cfg.model.get(key) != whole.model[key]} == differing, row
         assert cfg.optim_wrapper == whole.optim_wrapper
-        # Training on one source and testing on another are the only other differences.
-        assert ('_to_' in row) == (cfg.train_dataloader != whole.train_dataloader)
+        # Training on one source and testing on another is the only other difference; without pictures no features of
+        # them are kept.
+        assert ('_to_' in row or row == 'text_only') == (cfg.train_dataloader != whole.train_dataloader)
+
+
+def test_detectors_of_forged_photos_read_the_traces_that_were_trained():
+    for path in FORGED:
+        encoders = load(path).get('model', {}).image_encoder.get('encoders')
+        if encoders:
+            run, epoch = re.fullmatch(r'work_dirs/(\w+)/epoch_(\d+)\.pth', encoders[1].init_cfg.checkpoint).groups()
+            trained = load(path.parent / f'{run}.py')
+            assert trained.train_cfg.max_epochs == int(epoch)
+            assert trained.model.image_encoder.fine_level == encoders[1].fine_level
 
 
 def meta_batch(size: int) -> tuple:

@@ -137,9 +137,9 @@ def test(
         cfg.test_evaluator.metrics = [*metrics, dict(type='PredictionWriter', out_file=predictions)]
     if show_dir:
         hook = dict(type='ManipulationVisualizationHook', show_dir=show_dir, worst=show_worst)
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     if amp:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='AutocastTestHook')]
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastTestHook')]
     beginning = begin_test(cfg, checkpoint, unsafe_load)
     arguments = dict(work_dir=work_dir, amp=amp)
     told = _manifest('test', cfg, described, arguments, dict(file=checkpoint))
@@ -184,7 +184,7 @@ def _manifest(command: str, cfg: Config, config: dict, arguments: dict, weights:
 def _precision(cfg: Config, tests: bool) -> str:
     """What the model computes in."""
     if tests:
-        if any(hook.get('type') == 'AutocastTestHook' for hook in cfg.get('custom_hooks', [])):
+        if any(hook.get('type') == 'AutocastTestHook' for hook in (cfg.get('custom_hooks') or [])):
             return 'bfloat16 autocast'
         return 'MMEngine autocast' if cfg.test_cfg.get('fp16') else 'float32'
     wrapper = cfg.optim_wrapper

@@ -7,6 +7,7 @@ from mmvlforge.models.edited_text_contrast import EditedTextContrast
 from mmvlforge.models.manipulation_detector import ManipulationDetector
 from mmvlforge.models.masked_language_model import MaskedLanguageModel
 from mmvlforge.models.text_corruptor import TextCorruptor
+from mmvlforge.models.trace_classifier import TraceClassifier
 from mmvlforge.models.vilem import ViLEM
 from mmvlforge.models.vl_data_preprocessor import VLDataPreprocessor
 
@@ -16,6 +17,7 @@ __all__ = [
     'ManipulationDetector',
     'MaskedLanguageModel',
     'TextCorruptor',
+    'TraceClassifier',
     'VLDataPreprocessor',
     'ViLEM',
     'encoders',
