@@ -10,6 +10,6 @@ features = dict(_base_.features, folder='work_dirs/forged_features_portraits')
 train_pipeline = [_base_.tokenizer, features, _base_.train_pipeline[2]]
 sets = [dict(s, pipeline=train_pipeline) for s in _base_.train_dataloader.dataset.datasets[2:]]
 train_dataloader = dict(dataset=dict(datasets=sets))
-train_cfg = dict(max_epochs=22)  # as many steps as on both
+train_cfg = dict(max_epochs=30)  # as many steps as on both
 val_dataloader = dict(dataset=dict(datasets=[dict(_base_.portraits, **_base_.val)]))
 test_dataloader = dict(dataset=dict(datasets=[dict(_base_.flickr8k, **_base_.test)]))
