@@ -87,3 +87,18 @@ def test_weights_still_decay_where_fsdp_makes_them_flat(tmp_path):
     script.write_text(SHARDED)
     out = run_tool('-m', 'torch.distributed.run', '--nproc-per-node', 2, '--master-port', free_port(), script).stdout
     assert out.count("0.5 ['0.weight', '2.weight']") == out.count("0.0 ['0.bias', '1.bias', '1.weight']") == 2
+
+
+def test_a_frozen_part_is_passed_over_in_silence(monkeypatch):
+    told = []
+    monkeypatch.setattr('mmengine.optim.optimizer.default_constructor.print_log', lambda line, **_: told.append(line))
+    model = nn.ModuleDict(dict(frozen=nn.Sequential(nn.Linear(3, 3)).requires_grad_(False), trained=nn.Linear(3, 3)))
+    model.trained.bias.requires_grad_(False)
+    settings = dict(
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.1, weight_decay=0.5),
+        constructor='mmvlforge.DecaySparingConstructor',
+    )
+    groups = build_optim_wrapper(model, settings).optimizer.param_groups
+    assert [list(group['params']) for group in groups] == [[model.trained.weight]]
+    assert told == ['trained.bias is skipped since its requires_grad=False']

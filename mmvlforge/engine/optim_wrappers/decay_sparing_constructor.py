@@ -30,6 +30,8 @@ class DecaySparingConstructor(DefaultOptimWrapperConstructor):
         self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module: int | float | None = None
     ) -> None:
         """Add a module's parameters as the base class does, which comes back here for each child."""
+        if prefix and not any(parameter.requires_grad for parameter in module.parameters()):
+            return  # frozen: the base class would warn of each of its parameters
         first = len(params)
         super().add_params(params, module, prefix, is_dcn_module)
         spared = {
