@@ -15,6 +15,8 @@ trained_on = 'ImageNet and all-MiniLM-L6-v2: no pair of picture and caption'
 size = (288, 288)
 aligned = dict(
     model=_base_.model,
+    image_size=size,
+    resize=dict(_base_.resize, scale=size),
     test_pipeline=[
         dict(type='LoadImageGroup', target_size=size),
         _base_.test_pipeline[1],

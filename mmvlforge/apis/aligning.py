@@ -82,7 +82,7 @@ def align(
         captions: What to fit it to.
         out: Folder for the model, as ``mmvlforge export`` writes it; it must not hold anything yet.
         model: As in :func:`mmvlforge.apis.loading.load_trained`. What is fitted is the model of its config's setting
-            ``aligned``, of the form ``dict(model=..., test_pipeline=...)``, or itself.
+            ``aligned``, ``dict(model=..., test_pipeline=..., ...)``, which take the place of its own, or itself.
         test: Measured before and after too.
         penalties: As in RidgeAlignment; at least two.
         holdout: Likewise.
@@ -107,7 +107,9 @@ def align(
     if aligned is None:
         after = copy.deepcopy(before.model)
     else:
-        cfg.model, cfg.test_dataloader.dataset.pipeline = aligned.model, aligned.test_pipeline
+        for name, value in aligned.items():
+            cfg[name] = value
+        cfg.test_dataloader.dataset.pipeline = aligned.test_pipeline
         after = _built(cfg.model, before)
     cfg.model = _with_maps(after, cfg.model)
     loader = _loader(cfg, captions)

@@ -71,6 +71,22 @@ def test_an_alignment_is_the_same_again_and_better_than_before(retriever, captio
     assert after['RSUM'] > before['RSUM']
 
 
+def test_what_a_config_has_aligned_takes_the_place_of_its_own(retriever, captions, tmp_path):
+    """Pictures may be read otherwise; the folder keeps nothing of how they were read before."""
+    config = tmp_path / 'own.py'
+    config.write_text(f"""
+_base_ = '{retriever}/tiny.py'
+ready = True
+image_size = (9, 9)
+read = [dict(type='LoadImageGroup', target_size=(16, 16)), *_base_.test_dataloader.dataset.pipeline[1:]]
+aligned = dict(model=_base_.model, image_size=(16, 16), test_pipeline=read)
+""")
+    align(Captions(str(captions), str(retriever), dict(type='albef')), tmp_path / 'out', config, device='cpu')
+    cfg = load_trained(tmp_path / 'out').cfg
+    assert cfg.image_size == (16, 16) and 'aligned' not in cfg
+    assert cfg.test_pipeline[0].target_size == (16, 16) and cfg.test_dataloader.dataset.pipeline == cfg.test_pipeline
+
+
 CAPTION_TOWER = dict(type='PreNormTextEncoder', vocab_size=len(WORDS), num_layers=2, num_heads=2, max_length=9)
 SIGLIP = dict(
     image_dims=None,
