@@ -241,7 +241,7 @@ def test_encoders_side_by_side_one_from_a_checkpoint(package, tmp_path):
     assert torch.allclose(found[:, 1:, :1280], knows.flatten(2).transpose(1, 2), atol=1e-4)
     assert torch.allclose(found[..., 1280:], wanted, atol=1e-3 * wanted.abs().max())
     assert torch.equal(encoder(VLInputs(found[:, None], *(None,) * 3)), found)
-    encoder.scales = [1.0, 0.5]
+    encoder.scales[1] = 0.5
     assert torch.equal(encoder(VLInputs(images, *(None,) * 3))[..., 1280:], 0.5 * found[..., 1280:])
     with pytest.raises(ValueError, match='scales must be one for each of the 1 encoders, got 2'):
         ConcatImageEncoder([frozen], scales=(1, 2))

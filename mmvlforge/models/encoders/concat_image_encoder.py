@@ -31,9 +31,11 @@ class ConcatImageEncoder(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.encoders = ModuleList(MODELS.build(encoder) for encoder in encoders)
-        self.scales = [1.0] * len(encoders) if scales is None else list(scales)
-        if len(self.scales) != len(encoders):
-            raise ValueError(f'scales must be one for each of the {len(encoders)} encoders, got {len(self.scales)}')
+        scales = [1.0] * len(encoders) if scales is None else scales
+        if len(scales) != len(encoders):
+            raise ValueError(f'scales must be one for each of the {len(encoders)} encoders, got {len(scales)}')
+        # Saved like weights: features that were kept with others are then refused.
+        self.register_buffer('scales', torch.tensor(scales, dtype=torch.float32))
 
     def forward(self, inputs: VLInputs) -> Tensor:
         """Encode ``inputs.images`` to ``(B, 1 + N, C)``, C the sum of the encoders' channels.
