@@ -1,9 +1,9 @@
-# Sourced by quickstart.sh and run_tests.sh: an environment with everything that both need, so that the second of them
-# installs nothing; setup_starter adds what photos needs. setup_env uses the active environment, or makes .venv. Keeps a
-# torch that works beside its torchvision.
+# Sourced by quickstart.sh and run_tests.sh. setup_env [EXTRAS] installs the package, with extras such as `tests`, into
+# the active environment, or makes .venv; it keeps a torch that works beside its torchvision. setup_starter adds what
+# photos needs.
 
 setup_env() {
-    local python=${PYTHON:-python3} constraints=requirements/constraints.txt stamp
+    local extras=${1:-} python=${PYTHON:-python3} constraints=requirements/constraints.txt prefix stamp
     local sources=(setup.py pyproject.toml "$constraints")
     if [ -z "${VIRTUAL_ENV:-}" ] && [ -z "${CONDA_PREFIX:-}" ]; then
         if [ ! -x .venv/bin/python ]; then
@@ -17,17 +17,19 @@ setup_env() {
         # shellcheck disable=SC1091
         source .venv/bin/activate
     fi
-    stamp=$(python -c 'import sys; print(sys.prefix)')/.mmvlforge
-    if [ -f "$stamp" ] && cat "${sources[@]}" | cmp -s - "$stamp" && python -c 'import mmvlforge' 2>/dev/null; then
-        return 0
-    fi
+    prefix=$(python -c 'import sys; print(sys.prefix)')/.mmvlforge
+    for stamp in "$prefix-tests" "$prefix-$extras"; do  # with tests comes everything
+        if [ -f "$stamp" ] && cat "${sources[@]}" | cmp -s - "$stamp" && python -c 'import mmvlforge' 2>/dev/null; then
+            return 0
+        fi
+    done
     echo "== installing (a few minutes the first time)"
     if python -c 'import torch, torchvision; torch.ops.torchvision.nms' 2>/dev/null; then
         echo "   keeping the installed torch $(python -c 'import torch; print(torch.__version__)')"
         constraints=$(mktemp)
         grep -v '^torch' requirements/constraints.txt >"$constraints"
     fi
-    python -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".[tests]" || return 1
+    python -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".${extras:+[$extras]}" || return 1
     # Printing a config writes yapf's grammar cache. Two processes that do it first, at once, read half a file.
     python -c 'from mmengine.config import Config; Config(dict(a=1)).pretty_text' || return 1
     cat "${sources[@]}" >"$stamp"
