@@ -30,7 +30,7 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def folder_lock(folder: str | Path, holder: str) -> Iterator[None]:
+def folder_lock(folder: str | Path, holder: str, file: str | None = None) -> Iterator[None]:
     """Hold a folder, which is made if need be, against all others that ask for its lock, on every machine.
 
     The system holds the lock (``flock``), not the file: it is gone with the process, however that ends. Where the file
@@ -39,6 +39,7 @@ def folder_lock(folder: str | Path, holder: str) -> Iterator[None]:
     Args:
         folder: The folder.
         holder: Who asks, such as ``'mmvlforge train'``; others read it while they are refused.
+        file: Hold only this file of it, which another may hold beside the folder.
 
     Raises:
         ValueError: Another process holds it; the message says which.
@@ -48,24 +49,24 @@ def folder_lock(folder: str | Path, holder: str) -> Iterator[None]:
     if not os.access(folder, os.W_OK):  # nobody can harm what is in it, and who tries has an error of its own
         yield
         return
-    path = folder / LOCK_FILE
-    file = _take(path)
-    _held.add(file)
+    path = folder / (LOCK_FILE if file is None else f'.{file}.lock')
+    lock = _take(path, folder if file is None else folder / file)
+    _held.add(lock)
     try:
         since = time.strftime('%Y-%m-%d %H:%M:%S %z')
         who = dict(holder=holder, pid=os.getpid(), host=socket.gethostname(), since=since)
-        os.truncate(file, 0)
-        os.write(file, json.dumps(who).encode())
+        os.truncate(lock, 0)
+        os.write(lock, json.dumps(who).encode())
         yield
     finally:
-        if file in _held:
-            _held.remove(file)
+        if lock in _held:
+            _held.remove(lock)
             path.unlink(missing_ok=True)  # while it is held: after it the file may be another's
-            os.close(file)
+            os.close(lock)
 
 
-def _take(path: Path) -> int:
-    """The open lock file, locked."""
+def _take(path: Path, held: Path) -> int:
+    """The open lock file of what is to be held, locked."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -73,16 +74,15 @@ def _take(path: Path) -> int:
         except OSError as error:
             if error.errno in _UNSUPPORTED:
                 warnings.warn(
-                    f'{path.parent} cannot be locked ({error.strerror}): see to it that nothing else writes there',
+                    f'{held} cannot be locked ({error.strerror}): see to it that nothing else writes there',
                     stacklevel=1,
                 )
                 return file
             told = _holder(file)
             os.close(file)
             if isinstance(error, (BlockingIOError, PermissionError)):
-                raise ValueError(
-                    f'{path.parent} is in use: {told}. Wait for it to end, or choose another folder'
-                ) from None
+                kind = 'folder' if held.is_dir() else 'file'
+                raise ValueError(f'{held} is in use: {told}. Wait for it to end, or choose another {kind}') from None
             raise
         try:
             if os.path.samestat(os.fstat(file), os.stat(path)):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     'FAMILIARITY',
     'FeatureWatch',
+    'draw_records',
     'fit_parts',
     'learn_familiarity',
     'read_familiarity',
@@ -71,8 +72,8 @@ def _statistics(tokens: Tensor, mask: Tensor) -> np.ndarray:
     return torch.cat([mean, deviation], 1).cpu().numpy()
 
 
-def _known_pairs(cfg: Config, loader: str, num: int, seed: int = 0) -> list[dict[str, str]]:
-    """Pictures with captions, as queries, from a config's data.
+def draw_records(cfg: Config, loader: str, num: int, seed: int = 0) -> list[dict]:
+    """Records of a config's data, as its data set gives them.
 
     Args:
         cfg: The config.
@@ -95,7 +96,7 @@ def _known_pairs(cfg: Config, loader: str, num: int, seed: int = 0) -> list[dict
     rows = np.random.default_rng(seed).choice(ends[-1], min(num, ends[-1]), replace=False)
     owners = np.searchsorted(ends, rows, side='right')
     starts = ends - [len(part) for part in parts]
-    return [_pair(parts[owner].get_data_info(int(row - starts[owner]))) for row, owner in zip(rows, owners)]
+    return [parts[owner].get_data_info(int(row - starts[owner])) for row, owner in zip(rows, owners)]
 
 
 def _pair(info: dict) -> dict[str, str]:
@@ -126,7 +127,8 @@ def learn_familiarity(
     """
     cfg = inferencer.trained.cfg
     known, held_out = (
-        inferencer.statistics(_known_pairs(cfg, f'{split}_dataloader', num, seed)) for split in ('train', 'val')
+        inferencer.statistics(map(_pair, draw_records(cfg, f'{split}_dataloader', num, seed)))
+        for split in ('train', 'val')
     )
     return fit_parts(known, held_out, rate)
 

@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from rich.console import Console
 from rich.progress import track
 
+from mmvlforge.annotations.values import one_line
 from mmvlforge.apis.familiarity import FeatureWatch
 from mmvlforge.apis.inputs import Picture, Query, batched, read_queries
 from mmvlforge.apis.loading import load_trained
@@ -47,6 +48,8 @@ class Item(NamedTuple):
         left_out: Letters that were left out of the caption, so that it is like those of the training set.
         statistics: Of its picture and its caption, as far as the model read them, see :class:`FeatureWatch`.
         unfamiliar: Which of these, ``'image'`` and ``'text'``, are unlike all that the model has seen.
+        copies: The same with an altered picture, packed, by what was done to it.
+        provenance: What the picture's file says of where it comes from.
     """
 
     query: Query
@@ -60,6 +63,8 @@ class Item(NamedTuple):
     left_out: tuple[str, ...] = ()
     statistics: dict[str, np.ndarray] = {}
     unfamiliar: tuple[str, ...] = ()
+    copies: dict[str, dict] = {}
+    provenance: dict | None = None
 
 
 class ForgeInferencer(BaseInferencer):
@@ -175,32 +180,61 @@ class ForgeInferencer(BaseInferencer):
     def _answers(self, inputs: Any, batch_size: int, on_error: str) -> Iterator[tuple[Item | None, Any, dict]]:
         if on_error not in ('report', 'raise'):
             raise ValueError(f"on_error must be 'report' or 'raise', got {on_error!r}")
+        ready = self.prepare if on_error == 'raise' else self.prepared
         for chunk in self._progress(batched(read_queries(inputs), batch_size)):
-            ready: list[Item | dict] = []
-            for query in chunk:
+            for item, sample, result in self.answered([ready(query) for query in chunk]):
+                if on_error == 'raise' and 'error' in result:
+                    raise ValueError(result['error'])
+                yield item, sample, result
+
+    def prepared(self, query: Query | ValueError) -> Item | dict:
+        """A query made ready, or a result with ``error`` of one that cannot be; another process may do it.
+
+        Args:
+            query: What is asked, or what is wrong with the record that should say so.
+        """
+        if isinstance(query, ValueError):
+            return self.failed(Query(), query)
+        try:
+            return self.prepare(query)
+        except ValueError as error:
+            return self.failed(query, error)
+
+    def failed(self, query: Query, error: ValueError) -> dict:
+        """The result of a query that cannot be answered."""
+        return {**self.head(query, None), **dict.fromkeys(self.fields), 'error': one_line(str(error))}
+
+    def answered(self, ready: Sequence[Item | dict]) -> Iterator[tuple[Item | None, Any, dict]]:
+        """Put queries through the model together.
+
+        Args:
+            ready: What :meth:`prepared` gave.
+
+        Yields:
+            Of each the item, the model's answer and the result; of a result with ``error`` that alone.
+        """
+        # A batch holds pictures in all of its items or in none, and likewise captions.
+        groups: dict[tuple[bool, bool], list[int]] = {}
+        for place, item in enumerate(ready):
+            if isinstance(item, Item):
+                kind = 'image' in item.packed['inputs'], item.query.caption is not None
+                groups.setdefault(kind, []).append(place)
+        answers: dict[int, tuple[Item, Any]] = {}
+        for places in groups.values():
+            items = [item for item in (ready[place] for place in places) if isinstance(item, Item)]
+            samples = self.forward(items)
+            answers.update(zip(places, zip(self._watched(items), samples)))
+        for place, query in enumerate(ready):
+            if isinstance(query, dict):
+                yield None, None, query
+            else:
+                item, sample = answers[place]
                 try:
-                    ready.append(self.prepare(query))
-                except ValueError as error:  # of this query alone
-                    if on_error == 'raise':
-                        raise
-                    ready.append({**self.head(query, None), **dict.fromkeys(self.fields), 'error': str(error)})
-            # A batch holds pictures in all of its items or in none, and likewise captions.
-            groups: dict[tuple[bool, bool], list[int]] = {}
-            for place, item in enumerate(ready):
-                if isinstance(item, Item):
-                    kind = 'image' in item.packed['inputs'], item.query.caption is not None
-                    groups.setdefault(kind, []).append(place)
-            answers: dict[int, tuple[Item, Any]] = {}
-            for places in groups.values():
-                items = [item for item in (ready[place] for place in places) if isinstance(item, Item)]
-                samples = self.forward(items)
-                answers.update(zip(places, zip(self._watched(items), samples)))
-            for place, query in enumerate(ready):
-                if isinstance(query, dict):
-                    yield None, None, query
+                    result = self.result(item, sample)
+                except ValueError as error:  # such as NaN
+                    yield None, None, self.failed(item.query, error)
                 else:
-                    item, sample = answers[place]
-                    yield item, sample, self.result(item, sample)
+                    yield item, sample, result
 
     def _watched(self, items: list[Item]) -> list[Item]:
         seen = self.watch.take() if self.watch else {}

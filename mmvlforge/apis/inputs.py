@@ -4,6 +4,7 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from mmvlforge.datasets.transforms.loading import (
     rgb,
 )
 
-__all__ = ['IMAGE_SUFFIXES', 'ImageSource', 'Picture', 'Query', 'read_queries']
+__all__ = ['IMAGE_SUFFIXES', 'ImageSource', 'Picture', 'Query', 'batched', 'read_list', 'read_queries']
 
 # Pictures that Pillow may lack a decoder for are among them: they are refused by name, and not passed over.
 IMAGE_SUFFIXES = (
@@ -71,7 +72,10 @@ def read_queries(inputs: Any) -> Iterator[Query]:
     elif isinstance(inputs, (np.ndarray, Image.Image)):
         yield Query(inputs)
     elif isinstance(inputs, (str, Path)):
-        yield from _from_path(Path(inputs))
+        for query in _from_path(Path(inputs)):
+            if isinstance(query, ValueError):
+                raise query
+            yield query
     elif isinstance(inputs, tuple) and len(inputs) == 2:
         yield _from_fields(dict(image=inputs[0], caption=inputs[1]), 'pair')
     elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes):
@@ -81,7 +85,22 @@ def read_queries(inputs: Any) -> Iterator[Query]:
         raise ValueError(f'{type(inputs).__name__} is no picture, pair, folder, csv or jsonl file, nor a list of such')
 
 
-def _from_path(path: Path) -> Iterator[Query]:
+def read_list(path: str | Path) -> Iterator[Query | ValueError]:
+    """The queries of a ``.csv`` or ``.jsonl`` file, and in place of a broken one an error that says where and why.
+
+    Args:
+        path: The file, as in :func:`read_queries`.
+
+    Raises:
+        ValueError: It has another ending, or is broken so that nobody can tell where the next record begins.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ('.csv', '.jsonl'):
+        raise ValueError(f'{path}: must be a .csv or .jsonl file with image and caption')
+    return _from_path(path)
+
+
+def _from_path(path: Path) -> Iterator[Query | ValueError]:
     if path.is_dir():
         files = sorted(file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
         if not files:
@@ -93,12 +112,19 @@ def _from_path(path: Path) -> Iterator[Query]:
         with open(path, encoding='utf-8-sig', newline='\n') as file:
             for number, line in enumerate(decoded_lines(file, path), 1):
                 if line.strip():
-                    yield _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
+                    yield _from_line(line, path, number)
     else:
         yield Query(str(path))
 
 
-def _from_csv(path: Path) -> Iterator[Query]:
+def _from_line(line: str, path: Path, number: int) -> Query | ValueError:
+    try:
+        return _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
+    except ValueError as error:
+        return error
+
+
+def _from_csv(path: Path) -> Iterator[Query | ValueError]:
     with open(path, encoding='utf-8-sig', newline='') as file:
         rows = csv.DictReader(decoded_lines(file, path), strict=True)
         try:
@@ -109,9 +135,15 @@ def _from_csv(path: Path) -> Iterator[Query]:
                 raise ValueError(f'{path}: a column stands twice in the first line {columns!s:.200}')
             for row in rows:
                 where = f'{path}:{rows.line_num}'
-                if None in row:
-                    raise ValueError(f'{where}: more fields than the {len(columns)} columns; quote a text with commas')
-                yield _from_fields(row, where, path.parent)
+                try:
+                    if None in row:
+                        raise ValueError(
+                            f'{where}: more fields than the {len(columns)} columns; quote a text with commas'
+                        )
+                    query: Query | ValueError = _from_fields(row, where, path.parent)
+                except ValueError as error:
+                    query = error
+                yield query
         except csv.Error as error:
             raise ValueError(f'{path}:{rows.line_num}: broken CSV: {error}') from error
 
@@ -143,18 +175,22 @@ class Picture:
     """A picture as a person sees it: EXIF rotation applied, an alpha channel dropped.
 
     Args:
-        source: File, RGB array uint8 ``(H, W, 3)`` or PIL picture.
+        source: File, the bytes of one, RGB array uint8 ``(H, W, 3)`` or PIL picture.
         max_pixels: A file or PIL picture of more pixels is refused before it is decoded.
+
+    Attributes:
+        data: The file's bytes, or the pixels of a picture that is no file; None after :meth:`forget`.
 
     Raises:
         UnusableImageError: The file is missing, or the PIL picture cannot be read.
         ValueError: An array of another form.
     """
 
-    def __init__(self, source: ImageSource, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, source: ImageSource | bytes, max_pixels: int = MAX_PIXELS) -> None:
         self.name = str(source) if isinstance(source, (str, Path)) else 'picture'
         self.max_pixels = max_pixels
         self._array: np.ndarray | None = None
+        self.data: bytes | None
         if isinstance(source, Image.Image):
             check_size(source.size, 'the picture', max_pixels)
             try:
@@ -168,13 +204,31 @@ class Picture:
                     f'picture array of type {source.dtype} and shape {source.shape}, must be uint8 (H, W, 3), RGB'
                 )
             self._array, self.data = source, source.tobytes()
+        elif isinstance(source, bytes):
+            self.data = source
         else:
             self.data = read_image(self.name)
 
     @property
+    def is_file(self) -> bool:
+        """Whether it was read from a file, or the bytes of one."""
+        return self._array is None
+
+    @cached_property
     def sha256(self) -> str:
         """Digest of the file; of an array, of its bytes."""
-        return hashlib.sha256(self.data).hexdigest()
+        return hashlib.sha256(self._data()).hexdigest()
+
+    def forget(self) -> 'Picture':
+        """Keep what a result says of it and let go of the picture itself, which then cannot be decoded again."""
+        self.has_more, self.sha256  # noqa: B018  # they are kept
+        self._array = self.data = None
+        return self
+
+    def _data(self) -> bytes:
+        if self.data is None:
+            raise ValueError(f'{self.name}: was forgotten')
+        return self.data
 
     def load(self, target_size: tuple[int, int] | None = None) -> tuple[np.ndarray, tuple[int, int]]:
         """Decode.
@@ -190,15 +244,15 @@ class Picture:
         """
         if self._array is not None:
             return cv2.cvtColor(self._array, cv2.COLOR_RGB2BGR), self._array.shape[:2]
-        img, (width, height) = decode_image(self.data, self.name, target_size, 'seen', self.max_pixels)
+        img, (width, height) = decode_image(self._data(), self.name, target_size, 'seen', self.max_pixels)
         return img, (height, width)
 
-    @property
+    @cached_property
     def has_more(self) -> bool:
         """Whether the file holds further pictures or pages, of which only the first is read."""
         if self._array is not None:
             return False
-        with open_image(self.data, self.name, self.max_pixels) as image:
+        with open_image(self._data(), self.name, self.max_pixels) as image:
             # A telephone's MPO is one photograph; what follows in the file belongs to it.
             return image.format != 'MPO' and bool(getattr(image, 'is_animated', False))
 

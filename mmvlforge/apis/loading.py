@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmvlforge.apis.calibration import CALIBRATION, LearntCalibration, read_calibration
 from mmvlforge.apis.familiarity import FAMILIARITY, read_familiarity
 from mmvlforge.config_files import find_config, load_config, told_of_config
 from mmvlforge.evaluation.familiarity import Familiarity
@@ -121,9 +122,24 @@ class TrainedModel:
         Raises:
             ValueError: The file is damaged, or of other weights.
         """
+        path = self._beside(FAMILIARITY)
+        return read_familiarity(path, self.fingerprint) if path else {}
+
+    @cached_property
+    def calibration(self) -> LearntCalibration | None:
+        """What its scores are worth; None where no file beside its weights says so.
+
+        Raises:
+            ValueError: The file is damaged, or of other weights.
+        """
+        path = self._beside(CALIBRATION)
+        return read_calibration(path, self.fingerprint) if path else None
+
+    def _beside(self, name: str) -> Path | None:
+        """A file beside the weights; None if there is none."""
         weights = Path(self.checkpoint)
-        path = weights.with_name(FAMILIARITY)
-        return read_familiarity(path, self.fingerprint) if weights.is_file() and path.is_file() else {}
+        path = weights.with_name(name)
+        return path if weights.is_file() and path.is_file() else None
 
     def describe(self) -> dict:
         """Name, fingerprint and training set, as results carry them; null where the config does not say."""

@@ -41,7 +41,7 @@ app.add_typer(score.app, name='score')
 app.add_typer(weights.app, name='weights')
 
 
-_asking = (asking.check, asking.proofread, asking.search)
+_asking = (asking.check, asking.check_batch, asking.proofread, asking.search)
 for _command in (aligning.align, *_asking, export.export, running.test, running.train):
     app.command(cls=ForgeCommand)(_command)
 

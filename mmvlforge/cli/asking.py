@@ -1,15 +1,20 @@
-"""``mmvlforge check`` and ``proofread``: one picture and its caption. ``mmvlforge search``: a folder and words."""
+"""``mmvlforge check`` and ``proofread``: one picture and its caption. ``mmvlforge search``: a folder and words.
+
+``mmvlforge check-batch``: a list of pairs.
+"""
 
 import json
 import sys
-from typing import Annotated
+import time
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from mmvlforge.cli.output import CfgOptions, read_cfg_options
+from mmvlforge.cli.output import CfgOptions, Stopped, read_cfg_options
 from mmvlforge.cli.progress import progress
 
-__all__ = ['check', 'proofread', 'search']
+__all__ = ['check', 'check_batch', 'proofread', 'search']
 
 Model = Annotated[
     str, typer.Option('--model', metavar='M', help='folder of a model (or a work dir), or CONFIG CHECKPOINT')
@@ -19,6 +24,8 @@ Json = Annotated[bool, typer.Option('--json', help='print the answer as JSON')]
 Save = Annotated[str | None, typer.Option(metavar='PICTURE', help='draw the answer, the format told by the ending')]
 Device = Annotated[str | None, typer.Option(help='such as cuda or cpu (default: a GPU if there is one)')]
 Bf16 = Annotated[bool, typer.Option('--bf16', help='run in bfloat16')]
+Stability = Annotated[bool, typer.Option(help='judge the picture recompressed and resized too; three times the work')]
+Provenance = Annotated[bool, typer.Option(help='read content credentials (C2PA) and EXIF')]
 
 
 def check(
@@ -29,6 +36,12 @@ def check(
     checkpoint: Checkpoint = None,
     as_json: Json = False,
     save: Save = None,
+    report: Annotated[
+        str | None, typer.Option(metavar='PAGE', help='evidence report to write, HTML, with the JSON beside it')
+    ] = None,
+    date: Annotated[str | None, typer.Option(help='date of that report (default: now)')] = None,
+    stability: Stability = True,
+    provenance: Provenance = True,
     device: Device = None,
     bf16: Bf16 = False,
     cfg_options: CfgOptions = None,
@@ -36,15 +49,20 @@ def check(
     """Is a picture with its caption faked, how, where, which words?
 
     A score is what the model learnt from its training set; on pictures and captions of another kind it can be wrong
-    with confidence.
+    with confidence. docs/check.md says what stands behind a verdict.
     """
     if image == caption == '-':
         raise typer.BadParameter('give a picture, a caption or both')
     from mmvlforge.apis import ManipulationInferencer
 
     options = read_cfg_options(cfg_options)
-    inferencer = ManipulationInferencer(model, checkpoint, device, bf16, options)
-    found = _ask(inferencer, image, caption, save)
+    settings = dict(stability=stability, provenance=provenance)
+    inferencer = ManipulationInferencer(model, checkpoint, device, bf16, options, **settings)
+    found, drawn = _ask(inferencer, image, caption, save, draws=report is not None)
+    if report is not None:
+        from mmvlforge.reports.evidence import write_evidence
+
+        write_evidence(report, inferencer, found, drawn, date or time.strftime('%Y-%m-%d %H:%M:%S %z'))
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -52,13 +70,56 @@ def check(
         print(f'{found["verdict"]}, P(fake) = {found["fake_score"]:.3f}')
     else:
         print('no verdict')
+    for line in inferencer.explain(found):
+        print(f'  {line}')
     for name, probability in found['types'].items():
         print(f'  {name.replace("_", " "):16} {"-" if probability is None else f"{probability:.3f}"}')
     if image != '-':
         print(f'manipulated region: {found["box"] or "none"} (x1, y1, x2, y2 in pixels)')
     if caption != '-':
         print(f'manipulated words: {" ".join(word["word"] for word in found["words"] if word["marked"]) or "none"}')
+    if report is not None:
+        print(f'report: {report}')
     _warn(found)
+
+
+def check_batch(
+    pairs: Annotated[Path, typer.Argument(help='.csv or .jsonl file with image, caption and, if wanted, id')],
+    *,
+    model: Model,
+    out: Annotated[Path, typer.Option(metavar='RESULTS', help='JSON Lines to write, or to go on with')],
+    checkpoint: Checkpoint = None,
+    batch_size: Annotated[int, typer.Option(min=1, help='pairs that go through the model together')] = 16,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help='processes that read pictures', show_default='one a core, at most 4')
+    ] = None,
+    stability: Stability = True,
+    provenance: Provenance = True,
+    device: Device = None,
+    bf16: Bf16 = False,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Check a list of pairs: a line of JSON for each, in the order of the list.
+
+    The same command goes on where it was stopped, in whatever way that was. A pair that cannot be used is a line with
+    "error"; if there are such, the exit code is 3.
+    """
+    from mmvlforge.apis import ManipulationInferencer
+    from mmvlforge.apis.batch import check_batch as run
+
+    settings = dict(stability=stability, provenance=provenance)
+    inferencer = ManipulationInferencer(model, checkpoint, device, bf16, read_cfg_options(cfg_options), **settings)
+    try:
+        with progress('pairs') as tell:
+            found = run(inferencer, pairs, out, batch_size, workers, tell)
+    except KeyboardInterrupt:
+        raise Stopped(f'{out} holds what was done; the same command goes on from there') from None
+    silent = found.total - sum(found.verdicts.values()) - found.unusable
+    counts = {**found.verdicts, 'without verdict': silent, 'unusable': found.unusable}
+    before = f' ({found.before} were there)' if found.before else ''
+    print(f'{out}: {found.total} pairs{before}: {", ".join(f"{count} {name}" for name, count in counts.items())}')
+    if found.unusable:
+        raise typer.Exit(3)
 
 
 def proofread(
@@ -80,7 +141,7 @@ def proofread(
 
     options = dict(device=device, bf16=bf16, cfg_options=read_cfg_options(cfg_options))
     inferencer = ProofreadInferencer(model, checkpoint, path, threshold, **options)
-    found = _ask(inferencer, image, caption, save)
+    found, _ = _ask(inferencer, image, caption, save)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -142,17 +203,18 @@ def search(
         raise typer.Exit(3)
 
 
-def _ask(inferencer, image: str, caption: str, save: str | None) -> dict:
-    """The answer to one pair, drawn if asked."""
+def _ask(inferencer, image: str, caption: str, save: str | None, draws: bool = False) -> tuple[dict, Any]:
+    """The answer to one pair, and as a picture if asked, which is also saved."""
     if not caption.strip():
         raise ValueError('the caption is empty; - stands for none')
     query = dict(image=None if image == '-' else image, caption=None if caption == '-' else caption)
-    answer = inferencer(query, draw=save is not None)
+    answer = inferencer(query, draw=draws or save is not None)
+    drawn = next(iter(answer['visualization']), None)
     if save is not None:
         from mmvlforge.visualization.drawing import save_picture
 
-        save_picture(answer['visualization'][0], save)
-    return answer['predictions'][0]
+        save_picture(drawn, save)
+    return answer['predictions'][0], drawn
 
 
 def _warn(found: dict) -> None:

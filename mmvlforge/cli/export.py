@@ -19,11 +19,14 @@ def export(
     ] = False,
     pairs: Annotated[
         int,
-        typer.Option(min=0, help='pairs that tell what the model has seen; 0: it shall not know'),
+        typer.Option(min=0, help='pairs that tell what the model has seen; 0: it shall not know, nor be calibrated'),
     ] = 4000,
+    false_alarms: Annotated[
+        float, typer.Option(help='share of real pairs that a detector may call fake, by the validation set')
+    ] = 0.05,
     cfg_options: CfgOptions = None,
 ) -> None:
-    """Write a model's folder: config, weights, tokenizer, what it has seen (docs/weights.md).
+    """Write a model's folder: config, weights, tokenizer, what it has seen, what a score is worth (docs/weights.md).
 
     Asked about a picture or a caption unlike those it learnt from, a model with that knowledge says so, and gives no
     verdict.
@@ -34,5 +37,6 @@ def export(
 
     *model, out = paths
     checkpoint = model[1] if len(model) == 2 else None
-    for line in export_model(model[0], checkpoint, out, retriever, pairs or None, read_cfg_options(cfg_options)):
+    options = read_cfg_options(cfg_options)
+    for line in export_model(model[0], checkpoint, out, retriever, pairs or None, options, false_alarms):
         print(line)

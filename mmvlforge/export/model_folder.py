@@ -3,8 +3,9 @@
     mmvlforge export MODEL OUT
 
 It holds the config (one file, nothing inherited), the weights (safetensors), the tokenizer and other folders that the
-model reads, ``familiarity.safetensors`` (what the model has seen, so that it gives no firm answer to what it has not)
-and ``manifest.json`` (what all was made from). Whatever takes a model takes the folder, from anywhere.
+model reads, ``familiarity.safetensors`` (what the model has seen, so that it gives no firm answer to what it has not),
+of a detector ``calibration.json`` (what its scores are worth), and ``manifest.json`` (what all was made from). Whatever
+takes a model takes the folder, from anywhere.
 """
 
 import shutil
@@ -18,6 +19,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmvlforge.annotations.json_files import write_json
+from mmvlforge.apis.calibration import (
+    CALIBRATION,
+    LearntCalibration,
+    learn_calibration,
+    told_of_calibration,
+    write_calibration,
+)
 from mmvlforge.apis.familiarity import FAMILIARITY, learn_familiarity, write_familiarity
 from mmvlforge.apis.loading import find_model, load_trained
 from mmvlforge.apis.manipulation import ManipulationInferencer
@@ -42,6 +50,7 @@ def export_model(
     retriever: bool = False,
     pairs: int | None = 4000,
     cfg_options: dict | None = None,
+    false_alarms: float = 0.05,
 ) -> list[str]:
     """Write a model's folder.
 
@@ -51,8 +60,9 @@ def export_model(
         out: The folder; it must not hold anything yet.
         retriever: Write of a dual encoder or ViLEM only what retrieval needs, see :mod:`mmvlforge.export.retriever`.
         pairs: So many training pairs, at the most, and as many validation pairs tell what the model has seen. None
-            leaves that out: the model then answers whatever it is asked as firmly as what it knows.
+            leaves that out: the model then answers whatever it is asked as firmly as what it knows, by raw scores.
         cfg_options: Settings over the config.
+        false_alarms: Share of real pairs that a detector may call fake, see :mod:`mmvlforge.apis.calibration`.
 
     Returns:
         What was done, as lines for people.
@@ -68,21 +78,24 @@ def export_model(
     retrieves = hasattr(MODELS.get(kind), 'encode_images')
     if retriever and not retrieves:
         raise ValueError(f'{config}: a model of type {kind!r} is no dual encoder, of which a part would retrieve')
-    familiarity = {}
+    familiarity, calibration = {}, None
     if pairs is None:
         trained = load_trained(config, weights, cfg_options)
     else:
         asks = RetrievalInferencer if retrieves else ManipulationInferencer
         inferencer = asks(config, weights, cfg_options=cfg_options)
         trained, familiarity = inferencer.trained, learn_familiarity(inferencer, pairs)
+        if isinstance(inferencer, ManipulationInferencer):
+            calibration = learn_calibration(inferencer, pairs, false_alarms)
     state = whole = trained.model.state_dict()
     described = described_config(cfg, cfg_options)
     if retriever:
         cfg, state = as_retriever(cfg, whole)
     told = new_manifest('export', config=described, weights=dict(file=trained.checkpoint), pairs=pairs)
-    write_folder(cfg, Path(config).stem, state, out, told, familiarity)
+    write_folder(cfg, Path(config).stem, state, out, told, familiarity, calibration)
     millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
-    return ['{:.1f} M of {:.1f} M values'.format(*millions), f'written: {out}']
+    learnt = told_of_calibration(calibration) if calibration else []
+    return ['{:.1f} M of {:.1f} M values'.format(*millions), *learnt, f'written: {out}']
 
 
 def check_new(out: str | Path) -> None:
@@ -99,6 +112,7 @@ def write_folder(
     out: str | Path,
     manifest: dict[str, Any],
     familiarity: dict[str, Familiarity] | None = None,
+    calibration: LearntCalibration | None = None,
 ) -> None:
     """Write config and weights as a folder, whole or not at all.
 
@@ -109,6 +123,7 @@ def write_folder(
         out: The folder, which holds nothing yet.
         manifest: What all was made from; the weights' fingerprint is added.
         familiarity: What the model has seen, as from ``learn_familiarity``.
+        calibration: What its scores are worth, as from ``learn_calibration``.
     """
     out = Path(out)
     cfg.load_from, cfg.resume = None, False
@@ -126,6 +141,8 @@ def write_folder(
         fingerprint = weights_fingerprint(own)
         if familiarity:
             write_familiarity(familiarity, fingerprint, folder / FAMILIARITY)
+        if calibration:
+            write_calibration(calibration, fingerprint, folder / CALIBRATION)
         load_trained(folder)
         weights = dict(manifest.get('weights', {}), fingerprint=fingerprint)
         write_json(folder / f'{MANIFEST}.json', dict(manifest, weights=weights))

@@ -44,7 +44,8 @@ class ManipulationVisualizer(Visualizer):
     truly manipulated word and a blue background a word held for manipulated (any of its tokens is), and grey words
     are those that the tokenizer cut off; the true and the predicted verdict; the probability of each manipulation
     type. Boxes that agree stay both visible: red lies just outside the region and blue just inside.
-    Names of the types come from ``dataset_meta`` (``image_types`` and ``text_types``, the real class first).
+    The verdict is the sample's ``verdict``, or follows from P(fake) > 0.5. Names of the types come from
+    ``dataset_meta`` (``image_types`` and ``text_types``, the real class first).
 
     Args:
         name: Name of the instance. Default: 'visualizer'.
@@ -183,7 +184,8 @@ class ManipulationVisualizer(Visualizer):
             lines = wrap([Word(word) for word in truth.split()], small, room - label)
             verdicts.append((TRUE_COLOR, 'white', 'Truth', lines))
         if score is not None:
-            words = [Word(f'{"fake" if score > 0.5 else "real"}, P(fake) = {score:.3f}')]
+            verdict = sample.get('verdict', 'fake' if score > 0.5 else 'real')
+            words = [Word(f'{verdict}, P(fake) = {score:.3f}')]
             if true_fake is not None:
                 right = (score > 0.5) == bool(true_fake)
                 words.append(Word('✓ right' if right else '✗ wrong', color=RIGHT_COLOR if right else WRONG_COLOR))

@@ -64,13 +64,20 @@ def test_progress_is_a_line_for_a_tenth_where_there_is_no_terminal(capsys, monke
         for done in range(1, 101):
             now[0] += 0.15  # 1.5 seconds for a tenth
             tell(done, 100)
-    assert capsys.readouterr().err.splitlines() == [f'{n} of 100 records drawn ({n} %)' for n in range(10, 101, 10)]
+    expected = [f'{n} of 100 records drawn ({n} %, 6.7 a second)' for n in range(10, 101, 10)]
+    assert capsys.readouterr().err.splitlines() == expected
     with progress('records drawn') as tell:
         for done in range(1, 101):
             now[0] += 0.05
             tell(done, 100)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5 and lines[0].startswith('20 of 100')
+    with progress('records drawn') as tell:
+        for done in range(1, 100):
+            now[0] += 30
+            tell(done, 10_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 49 and lines[0] == '2 of 10000 records drawn (0 %, 0.0 a second)'
 
 
 def test_ctrl_c_says_that_the_set_is_unfinished(tmp_path):
