@@ -150,20 +150,20 @@ def read_calibration(path: str | Path, fingerprint: str | None = None) -> Learnt
             )
             for found in content['bins']
         ]
-        low, high = content['threshold_interval']
+        interval = content['threshold_interval']
         fitted = Calibration(
             number(content['temperature'], 0.01, 100),
             {name: number(value, 0.01, 100) for name, value in content['type_temperatures'].items()},
             number(content['threshold'], 0.5, 1),
             number(content['lower'], 0, 0.5),
-            (number(low, 0.5, 1), number(high, 0.5, 1)),
+            (number(interval[0], 0.5, 1), number(interval[1], 0.5, 1)),
             *(Rate(*(number(content[name][part], 0, 1) for part in Rate._fields)) for name in _RATES),
             bins,
         )
         protocol = dict(content['protocol'])
         pairs, fakes = (int(number(protocol[name], 0, 1e12)) for name in ('pairs', 'fakes'))
         protocol.update(pairs=pairs, fakes=fakes, false_alarms=number(protocol['false_alarms'], 0, 0.5))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: is damaged ({type(error).__name__}: {error}); export the model again') from None
     if len(bins) != NUM_BINS:
         raise ValueError(f'{path}: has {len(bins)} bins, must have {NUM_BINS}; export the model again')

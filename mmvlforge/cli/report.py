@@ -39,12 +39,16 @@ def manipulation(
     trivial: Annotated[
         Path | None, typer.Option(help="JSON file with the trivial predictor's; without it they are computed")
     ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help='calibration.json of the exported model, to show what its scores are worth')
+    ] = None,
     title: Annotated[str, typer.Option(help='heading of the page')] = 'Manipulation detection and grounding',
     classes: Classes = None,
     config: FormatConfig = None,
 ) -> None:
     """a test run of manipulation detection: metrics, counts and pictures, from a prediction file"""
     from mmvlforge.annotations.annotation_file import read_annotations
+    from mmvlforge.apis.calibration import read_calibration
     from mmvlforge.evaluation.predictions import read_predictions
     from mmvlforge.evaluation.scoring import join, score, score_rows, trivial_predictions
     from mmvlforge.manifest import check_made_from, file_fingerprint
@@ -60,7 +64,8 @@ def manipulation(
     shown = read_metrics(metrics) if metrics else score_rows(joined)
     guess = trivial_predictions(records, fmt, joined.rule_boxes)
     chance = read_metrics(trivial) if trivial else score(records, guess, fmt=fmt)
-    write_report(joined, out, title, shown, chance, image_root, num, loader)
+    learnt = read_calibration(calibration).fitted if calibration else None
+    write_report(joined, out, title, shown, chance, image_root, num, loader, learnt)
     print(f'{out}: {len(records)} samples')
 
 

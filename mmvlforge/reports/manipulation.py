@@ -12,6 +12,16 @@ import numpy as np
 from mmvlforge.annotations.json_files import read_json_object
 from mmvlforge.datasets.nested_datasets import PictureLoader
 from mmvlforge.datasets.transforms import LoadImage
+from mmvlforge.evaluation.calibration import (
+    Bin,
+    Calibration,
+    Rate,
+    expected_calibration_error,
+    log_odds,
+    reliability_bins,
+    scaled,
+    share,
+)
 from mmvlforge.evaluation.samples import joined_sample, prediction_error
 from mmvlforge.evaluation.scoring import JoinedRows
 from mmvlforge.reports.page import Figure, Metric, figure, metric_groups, write_page
@@ -44,6 +54,15 @@ class _ClassCount(NamedTuple):
     name: str
     pairs: int
     called: int
+
+
+class _Reliability(NamedTuple):
+    """Scores beside how often they are right: a chart, and the mean distance."""
+
+    name: str
+    bins: list[Bin]
+    shares: list[Rate | None]
+    error: Rate
 
 
 class _TypeCount(NamedTuple):
@@ -112,6 +131,23 @@ def _count_types(rows: JoinedRows) -> list[_TypeCount]:
     return [_TypeCount(_readable(name), *numbers) for name, *numbers in zip(rows.types, *counts)]
 
 
+def _reliability(name: str, scores: np.ndarray, fake: np.ndarray) -> _Reliability:
+    bins = reliability_bins(scores, fake)
+    shares = [share(found.fake, found.pairs) if found.pairs else None for found in bins]
+    return _Reliability(name, bins, shares, expected_calibration_error(scores, fake))
+
+
+def _reached(scores: np.ndarray, fake: np.ndarray, fitted: Calibration) -> list[tuple[str, Rate, Rate]]:
+    """What the limits of a validation set do on this one: name, share there, share here."""
+    above, below = scores > fitted.threshold, scores < fitted.lower
+    parts = [
+        ('real pairs called fake', fitted.false_alarms, above, ~fake),
+        ('fakes called real', fitted.misses, below, fake),
+        ('pairs called inconclusive', fitted.inconclusive, ~above & ~below, np.ones(len(fake), bool)),
+    ]
+    return [(name, there, share(int((hit & of).sum()), int(of.sum()))) for name, there, hit, of in parts if of.any()]
+
+
 def _figure(sample: VLDataSample, error: float, visualizer: ManipulationVisualizer, loader: PictureLoader) -> Figure:
     path = sample.get('img_path')
     image = load_picture(path, loader.orientation, loader.max_pixels) if path else blank_picture()
@@ -130,6 +166,7 @@ def write_report(
     image_root: str | None = None,
     num: int = 24,
     loader: PictureLoader | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write the page. It needs no network: style and pictures lie inside.
 
@@ -144,6 +181,8 @@ def write_report(
         num: How many samples to draw. Default: 24.
         loader: What reads the pictures in testing, whose ``orientation`` and ``max_pixels`` hold here too. Default:
             ``LoadImage()``.
+        calibration: What the model's scores are worth, learnt from its validation set; without it the raw scores alone
+            are held against the truth. Default: None.
     """
     fmt = rows.format
     visualizer = ManipulationVisualizer(min_width=560)
@@ -171,6 +210,13 @@ def write_report(
         if not silent.get(metric.group) and (not key.endswith('_rule') or key in (metrics or {}))
     }
     called = rows.fake_scores > 0.5
+    fake = rows.fake.astype(bool)
+    reliability = [_reliability('Raw scores', rows.fake_scores, fake)]
+    reached: list[tuple[str, Rate, Rate]] = []
+    if calibration:
+        after = scaled(log_odds(rows.fake_scores), calibration.temperature)
+        reliability.append(_reliability('Calibrated scores', after, fake))
+        reached = _reached(after, fake, calibration)
     write_page(
         out_file,
         'manipulation.html.j2',
@@ -187,6 +233,9 @@ def write_report(
             for name, fake in (('real', False), ('fake', True))
         ],
         types=_count_types(rows),
+        reliability=reliability,
+        calibration=calibration,
+        reached=reached,
         errors=[
             'the probability of the wrong verdict',
             *([] if silent[_PLACE] else ['1 − box overlap']),

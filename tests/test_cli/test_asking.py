@@ -26,16 +26,20 @@ def test_check_prints_the_answer_and_draws_it(detector, picture, tmp_path, capsy
     assert main(['check', picture, 'a caption', *model, '--save', str(tmp_path / 'answer.png')]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0].startswith(('real, P(fake) = 0.', 'fake, P(fake) = 0.'))
-    assert [line.split()[:2] for line in lines[1:5]] == [
+    assert lines[0].startswith(('real, P(fake) = 0.', 'fake, P(fake) = 0.', 'inconclusive, P(fake) = 0.'))
+    assert lines[1].startswith('  after recompression (JPEG quality 75) P(fake) = 0.')
+    assert lines[2].startswith('  after resizing (to 75% of each side) P(fake) = 0.')
+    assert lines[3].startswith('  content credentials (C2PA): ') and lines[4] == '  software by EXIF: none'
+    assert [line.split()[:2] for line in lines[5:9]] == [
         ['face', 'swap'],
         ['face', 'attribute'],
         ['text', 'swap'],
         ['text', 'attribute'],
     ]
-    assert lines[5].startswith('manipulated region: ') and lines[6].startswith('manipulated words: ')
-    assert len(lines) == 7
-    assert err == 'warning: not calibrated: scores are raw\nwarning: the model knows only drawn scenes\n'
+    assert lines[9].startswith('manipulated region: ') and lines[10].startswith('manipulated words: ')
+    assert len(lines) == 11
+    warnings = [line for line in err.splitlines() if 'turns the verdict' not in line]
+    assert warnings == ['warning: not calibrated: scores are raw', 'warning: the model knows only drawn scenes']
     assert Image.open(tmp_path / 'answer.png').width >= 480
 
 
