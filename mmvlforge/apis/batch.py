@@ -109,7 +109,7 @@ def prepared_batches(
     """
     loader = DataLoader(
         _Prepared(inferencer),
-        batch_sampler=batched(queries, batch_size),  # type: ignore[arg-type]  # indices are the queries themselves
+        batch_sampler=batched(queries, batch_size),  # the queries themselves in place of indices
         num_workers=workers,
         collate_fn=pickle.dumps,  # as tensors each would take a file descriptor of this process
         worker_init_fn=_alone,

@@ -144,21 +144,24 @@ def read_calibration(path: str | Path, fingerprint: str | None = None) -> Learnt
     try:
         bins = [
             Bin(
-                *(number(found[name], 0, 1) for name in ('low', 'high')),
-                *(int(number(found[name], 0, 1e12)) for name in ('pairs', 'fake')),
+                number(found['low'], 0, 1),
+                number(found['high'], 0, 1),
+                int(number(found['pairs'], 0, 1e12)),
+                int(number(found['fake'], 0, 1e12)),
                 number(found['mean'], 0, 1),
             )
             for found in content['bins']
         ]
+        rates = {name: Rate(*(number(content[name][part], 0, 1) for part in Rate._fields)) for name in _RATES}
         interval = content['threshold_interval']
         fitted = Calibration(
-            number(content['temperature'], 0.01, 100),
-            {name: number(value, 0.01, 100) for name, value in content['type_temperatures'].items()},
-            number(content['threshold'], 0.5, 1),
-            number(content['lower'], 0, 0.5),
-            (number(interval[0], 0.5, 1), number(interval[1], 0.5, 1)),
-            *(Rate(*(number(content[name][part], 0, 1) for part in Rate._fields)) for name in _RATES),
-            bins,
+            temperature=number(content['temperature'], 0.01, 100),
+            type_temperatures={name: number(value, 0.01, 100) for name, value in content['type_temperatures'].items()},
+            threshold=number(content['threshold'], 0.5, 1),
+            lower=number(content['lower'], 0, 0.5),
+            threshold_interval=(number(interval[0], 0.5, 1), number(interval[1], 0.5, 1)),
+            bins=bins,
+            **rates,
         )
         protocol = dict(content['protocol'])
         pairs, fakes = (int(number(protocol[name], 0, 1e12)) for name in ('pairs', 'fakes'))

@@ -210,7 +210,7 @@ def _ask(inferencer, image: str, caption: str, save: str | None, draws: bool = F
     query = dict(image=None if image == '-' else image, caption=None if caption == '-' else caption)
     answer = inferencer(query, draw=draws or save is not None)
     drawn = next(iter(answer['visualization']), None)
-    if save is not None:
+    if save is not None and drawn is not None:
         from mmvlforge.visualization.drawing import save_picture
 
         save_picture(drawn, save)

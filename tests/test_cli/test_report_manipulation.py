@@ -3,12 +3,15 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
 from project import ROOT
 
+from mmvlforge.apis.calibration import LearntCalibration, write_calibration
 from mmvlforge.cli import main
+from mmvlforge.evaluation.calibration import fit_calibration
 
 DGM4 = ['orig', 'face_swap', 'text_swap', 'face_attribute&text_attribute']
 
@@ -55,6 +58,30 @@ def cells(page, name):
     """What stands in a table's row: the classes and texts of its cells after the first."""
     row = re.search(rf'<tr><td>{re.escape(name)}\b.*?</tr>', page, re.S)
     return re.findall(r'<td class="?([^">]*)"?>(.*?)</td>', row[0]) if row else None
+
+
+def test_what_a_score_is_worth(files):
+    """Of pairs with 0.25 one of two is fake, of those with 0.75 five of six: |0.5 - 1| + |4.5 - 5| over 8 pairs."""
+    call(files / 'ann.json', files / 'pred.jsonl', '--out', files / 'raw.html')
+    page = (files / 'raw.html').read_text()
+    assert 'the model carries no calibration' in page and 'Calibrated scores' not in page
+    assert '0.2 to 0.3: 1 of 2 are fake' in page and '0.7 to 0.8: 5 of 6 are fake' in page
+    assert re.search(r'<td>Calibration error</td><td class=n>12.5 %', page)
+
+    calibration = fit_calibration(np.linspace(0.02, 0.98, 40), np.arange(40) % 3 > 0, {}, 0.5)
+    calibration = calibration._replace(temperature=0.5, threshold=0.95, lower=0.2)  # log 3 becomes 2 log 3: 0.1 and 0.9
+    protocol = dict(set='val', pairs=40, fakes=26, left_out=0, false_alarms=0.5, seed=0)
+    write_calibration(LearntCalibration(calibration, protocol), 'abc', files / 'calibration.json')
+    args = ('--out', files / 'fitted.html', '--calibration', files / 'calibration.json')
+    assert call(files / 'ann.json', files / 'pred.jsonl', *args) == 0
+    page = (files / 'fitted.html').read_text()
+    assert '0.9 to 1.0: 5 of 6 are fake' in page and 'temperature 0.50' in page
+    # |0.2 - 1| + |5.4 - 5| over 8
+    assert '15.0 %' in page
+    # two real pairs, of which none is above 0.95; one of six fakes is below 0.2, and six of eight are between
+    names = ('real pairs called fake', 'fakes called real', 'pairs called inconclusive')
+    rows = [re.search(rf'<tr><td>{name}</td>.*?</tr>', page, re.S)[0] for name in names]
+    assert [re.findall(r'<td class=n>([\d.]+) %', row)[1] for row in rows] == ['0.0', '16.7', '75.0']
 
 
 def test_report(files, capsys):
