@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import cv2
 from torch.utils.data import DataLoader, Dataset
 
-from mmvlforge.annotations.json_files import read_json_object, write_json
+from mmvlforge.annotations.json_files import parse_json, read_json_object, write_json
 from mmvlforge.apis.inferencer import ForgeInferencer, Item
 from mmvlforge.apis.inputs import Query, batched, read_list
 from mmvlforge.apis.manipulation import ManipulationInferencer
@@ -77,10 +77,10 @@ def check_batch(
     if out.is_dir():
         raise ValueError(f'{out}: is a folder; give a file to write')
     with folder_lock(out.parent, 'mmvlforge check-batch', out.name):
-        counts = _begin(out, _about(inferencer, pairs))
+        counts, last = _begin(out, _about(inferencer, pairs))
         before = counts['lines']
-        if before > total:
-            raise ValueError(f'{out}: holds {before} results, more than the {total} pairs of {pairs}')
+        if before:
+            _check_last(out, before, last, next(islice(read_list(pairs), before - 1, None), None))
         rest = islice(read_list(pairs), before, None)
         with open(out, 'ab') as file:
             for ready in prepared_batches(inferencer, rest, batch_size, _num_workers(workers)):
@@ -172,8 +172,8 @@ def _about(inferencer: ManipulationInferencer, pairs: str | Path) -> dict[str, A
     )
 
 
-def _begin(out: Path, about: dict[str, Any]) -> Counter:
-    """Make a file of results ready to be appended to, and count what it holds.
+def _begin(out: Path, about: dict[str, Any]) -> tuple[Counter, bytes]:
+    """Make a file of results ready to be appended to, and count what it holds; its last whole line.
 
     Raises:
         ValueError: It holds something else.
@@ -184,18 +184,30 @@ def _begin(out: Path, about: dict[str, Any]) -> Counter:
         new = manifest.with_name(f'.{manifest.name}.new')
         write_json(new, new_manifest('check-batch', about=about))
         new.replace(manifest)
-        return counts
+        return counts, b''
     if not manifest.is_file():
         raise ValueError(f'{out}: exists, and no {manifest.name} beside it says what of; give another file')
     _check_same(out, read_json_object(manifest).get('about'), about)
-    end = 0
+    end, last = 0, b''
     with open(out, 'rb') as file:
         for line in file:
             if line.endswith(b'\n'):
-                end += len(line)
+                end, last = end + len(line), line
                 _count(counts, line)
     os.truncate(out, end)
-    return counts
+    return counts, last
+
+
+def _check_last(out: Path, number: int, line: bytes, query: Query | ValueError | None) -> None:
+    """Raise ValueError if the last line is not of the input with the same number: somebody edited the file."""
+    result = parse_json(line.decode(errors='replace'), out, number)
+    found = [result.get(name) for name in ('image', 'caption', 'id')] if isinstance(result, dict) else None
+    wanted = [query.image_name, query.caption, query.id] if isinstance(query, Query) else [None] * 3
+    if query is None or found != wanted:
+        raise ValueError(
+            f'{out}:{number}: is not of the input with that number: lines were added, removed or changed. Give another '
+            'file, or remove it'
+        )
 
 
 def _check_same(out: Path, found: Any, wanted: dict[str, Any]) -> None:

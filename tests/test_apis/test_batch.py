@@ -92,6 +92,21 @@ def test_it_goes_on_after_the_last_whole_line(check, pairs, tmp_path, kept):
     agree(read(out), [json.loads(line) for line in whole])
 
 
+def test_results_that_were_edited_are_not_gone_on_with(check, pairs, tmp_path):
+    source, out = write_list(tmp_path / 'pairs.jsonl', pairs), tmp_path / 'results.jsonl'
+    check_batch(check, source, out, 4, 0)
+    whole = out.read_bytes().splitlines(keepends=True)
+    for lines, told in (
+        (whole[1:], ':12: is not of the input with that number'),
+        ([*whole, whole[0]], ':14: is not of the input with that number'),
+        ([*whole[:4], b'x\n'], ':5: broken JSON at column 1'),
+    ):
+        out.write_bytes(b''.join(lines))
+        with pytest.raises(ValueError, match=f'results.jsonl{told}'):
+            check_batch(check, source, out, 4, 0)
+        assert out.read_bytes() == b''.join(lines)
+
+
 def test_kills_lose_and_double_nothing(detector, check, pairs, tmp_path):
     source, out = write_list(tmp_path / 'pairs.jsonl', pairs, times=15), tmp_path / 'results.jsonl'
     command = [sys.executable, '-m', 'mmvlforge', 'check-batch', str(source), '--model', str(detector)]
