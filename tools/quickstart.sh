@@ -78,16 +78,18 @@ progress() {
 }
 
 manipulation() {
-    local config=configs/dgm4/dca_imq_mini.py data=data/mini_dgm4
+    local config=configs/dgm4/dca_imq_mini.py data=data/mini_dgm4 worth=()
     out=work_dirs/quickstart
     mkdir -p "$out"
     draw "making the mini set" mmvlforge forge news "$data" --num 12000 --seed 0
     run "training" mmvlforge train "$config" --work-dir "$out" --resume
     run "testing" mmvlforge test "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" \
         --predictions "$out/predictions.jsonl" --out "$out/metrics.json"
-    run "writing the report" mmvlforge report manipulation "$data/metadata/test.json" "$out/predictions.jsonl" \
-        --image-root "$data" --out "$out/report.html" --title "Quick start: DCA + DFC + IMQ on the mini set"
     [ -f "$out/model/manifest.json" ] || run "writing the model's folder" mmvlforge export "$out" "$out/model"
+    [ ! -f "$out/model/calibration.json" ] || worth=(--calibration "$out/model/calibration.json")
+    run "writing the report" mmvlforge report manipulation "$data/metadata/test.json" "$out/predictions.jsonl" \
+        --image-root "$data" --out "$out/report.html" --title "Quick start: DCA + DFC + IMQ on the mini set" \
+        ${worth[@]+"${worth[@]}"}
     echo
     echo "== the twelve metrics, beside a predictor that knows only how frequent each class is"
     mmvlforge score manipulation "$data/metadata/test.json" "$out/predictions.jsonl" --trivial

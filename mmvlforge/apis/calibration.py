@@ -163,7 +163,7 @@ def read_calibration(path: str | Path, fingerprint: str | None = None) -> Learnt
             bins=bins,
             **rates,
         )
-        protocol = dict(content['protocol'])
+        protocol = {**content['protocol']}
         pairs, fakes = (int(number(protocol[name], 0, 1e12)) for name in ('pairs', 'fakes'))
         protocol.update(pairs=pairs, fakes=fakes, false_alarms=number(protocol['false_alarms'], 0, 0.5))
     except (LookupError, TypeError, AttributeError) as error:

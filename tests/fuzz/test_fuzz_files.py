@@ -1,9 +1,11 @@
-"""Bytes that come in: pictures, tar shards, checkpoints, feature archives."""
+"""Bytes that come in: pictures, tar shards, checkpoints, feature archives, calibrations."""
 
 import collections
+import copy
 import functools
 import importlib
 import io
+import json
 import os
 import pickle
 import tarfile
@@ -13,12 +15,14 @@ import numpy as np
 import pytest
 import torch
 from campaign import campaign, told
-from mutations import damage
+from mutations import damage, dumps, mutate
 from PIL import Image
 from safetensors.torch import save
 
+from mmvlforge.apis.calibration import LearntCalibration, read_calibration, write_calibration
 from mmvlforge.datasets.shards import read_shard
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image
+from mmvlforge.evaluation.calibration import fit_calibration
 from mmvlforge.evaluation.feature_file import read_features
 from mmvlforge.models.weights.reading import read_state_dict
 
@@ -289,3 +293,33 @@ def test_features(tmp_path):
         return 'right'
 
     campaign('features', tmp_path / 'case', 1000, check)
+
+
+# Calibrations
+
+
+def test_calibrations(tmp_path):
+    labels = np.arange(60) % 2 == 0
+    logits = np.where(labels, 1.0, -1.0) + np.linspace(-2, 2, 60)
+    fitted = fit_calibration(1 / (1 + np.exp(-logits)), labels, dict(swap=(logits, labels)), 0.1)
+    protocol = dict(set='val', pairs=60, fakes=30, left_out=0, false_alarms=0.1, seed=0)
+    write_calibration(LearntCalibration(fitted, protocol), 'abc', tmp_path / 'whole.json')
+    whole = json.loads((tmp_path / 'whole.json').read_text())
+
+    def check(rng, folder):
+        path, content = folder / 'calibration.json', copy.deepcopy(whole)
+        if rng.random() < 0.6:
+            content = mutate(rng, content)
+        data = dumps(rng, content).encode('utf-8', 'surrogatepass')
+        path.write_bytes(damage(rng, data) if rng.random() < 0.4 else data)
+        try:
+            found = read_calibration(path, 'abc').fitted
+        except (ValueError, OSError) as error:
+            return told(error, path)
+        assert 0 <= found.lower <= found.threshold <= 1
+        for score in (0.0, 0.3, 1.0):
+            assert 0 <= found.scale(score) <= 1 and 0 <= found.scale_type('swap', score) <= 1
+            assert found.bin_of(found.scale(score)).pairs >= 0
+        return 'right'
+
+    campaign('calibrations', tmp_path / 'case', 800, check)
