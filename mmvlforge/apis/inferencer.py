@@ -30,7 +30,9 @@ from mmvlforge.datasets.transforms import LoadImageGroup
 from mmvlforge.registry import DATASETS
 from mmvlforge.visualization.drawing import NO_GLYPH, name_letters, undrawable
 
-__all__ = ['ForgeInferencer', 'Item', 'upright_pipeline']
+__all__ = ['UNLIKE', 'ForgeInferencer', 'Item', 'upright_pipeline']
+
+UNLIKE = 'unlike what the model learnt from'  # so a warning begins
 
 
 class Item(NamedTuple):
@@ -341,7 +343,7 @@ class ForgeInferencer(BaseInferencer):
     def input_warnings(self, item: Item) -> list[str]:
         """What is to be said about what the model could not read of a query, or never saw the like of."""
         strange = [dict(image='picture', text='caption')[part] for part in item.unfamiliar]
-        told = [f'unlike what the model learnt from: {" and ".join(strange)}'] if strange else []
+        told = [f'{UNLIKE}: {" and ".join(strange)}'] if strange else []
         if item.picture and item.picture.has_more:
             told.append('the file holds several pictures or pages: the first was read')
         if item.unread_words:

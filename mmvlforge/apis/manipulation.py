@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mmvlforge.annotations import CAPTION_CLEANERS
-from mmvlforge.apis.inferencer import ForgeInferencer, Item
+from mmvlforge.apis.inferencer import UNLIKE, ForgeInferencer, Item
 from mmvlforge.apis.inputs import Picture, Query
 from mmvlforge.apis.provenance import STATES, read_provenance
 from mmvlforge.datasets.transforms import LoadImage
@@ -210,7 +210,7 @@ class ManipulationInferencer(ForgeInferencer):
     def meaning(self, result: dict) -> str:
         """What a result's score means in pairs of the validation set; '' where nothing can be said."""
         fitted, score = self.calibration, result.get('fake_score')
-        if fitted is None or score is None:
+        if fitted is None or score is None or _is_strange(result):
             return ''
         found = fitted.bin_of(score)
         scored = f'scored like this, from {found.low:.1f} to {found.high:.1f}'
@@ -223,7 +223,9 @@ class ManipulationInferencer(ForgeInferencer):
         """What stands behind a verdict, as sentences for people: the score, the limits, the copies, the provenance."""
         fitted, verdict = self.calibration, result['verdict']
         told = [meaning] if (meaning := self.meaning(result)) else []
-        if fitted and verdict and fitted.lower <= result['fake_score'] <= fitted.threshold:
+        if verdict and _is_strange(result):
+            told.append('the score says little: picture or caption are of a kind that the model does not know')
+        elif fitted and verdict and fitted.lower <= result['fake_score'] <= fitted.threshold:
             told.append(f'between {fitted.lower:.2f} and {fitted.threshold:.2f} this model is too often wrong to say')
         elif fitted and verdict == 'fake':
             told.append(f'above {fitted.threshold:.2f}, as {_in_100(fitted.false_alarms)} real pairs of that set are')
@@ -283,6 +285,10 @@ class ManipulationInferencer(ForgeInferencer):
 
 def _in_100(rate: Rate) -> str:
     return f'{100 * rate.value:.0f} in 100 ({100 * rate.low:.0f} to {100 * rate.high:.0f})'
+
+
+def _is_strange(result: dict) -> bool:
+    return any(warning.startswith(UNLIKE) for warning in result['warnings'])
 
 
 def _reads(item: Item) -> bool:

@@ -236,6 +236,8 @@ def test_what_it_never_saw_gets_no_verdict(exported):
     assert told == [where + 'picture', where + 'caption', where + 'picture', None]
     assert [result['verdict'] for result in found[:3]] == ['inconclusive', 'inconclusive', None]
     assert found[0]['fake_score'] is not None
+    assert check.meaning(found[0]) == '' and 'pairs of the validation set' in check.meaning(found[3])
+    assert check.explain(found[0])[0].startswith('the score says little: picture or caption are of a kind')
 
 
 def test_a_tower_that_fills_captions_up_is_watched_at_their_words():
