@@ -83,7 +83,7 @@ def read_queries(inputs: Any) -> Iterator[Query]:
 
 def _from_path(path: Path) -> Iterator[Query]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(file for file in path.rglob('*') if _is_picture(file))
         if not files:
             raise ValueError(f'{path}: no picture in this folder; known endings are {", ".join(IMAGE_SUFFIXES)}')
         yield from (Query(str(file)) for file in files)
@@ -96,6 +96,11 @@ def _from_path(path: Path) -> Iterator[Query]:
                     yield _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
     else:
         yield Query(str(path))
+
+
+def _is_picture(file: Path) -> bool:
+    # A Mac leaves '._a.jpg' beside 'a.jpg' on foreign disks: no picture, but what its file system knows of it.
+    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith('._') and not file.is_dir()
 
 
 def _from_csv(path: Path) -> Iterator[Query]:
