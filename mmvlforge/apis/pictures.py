@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 
 from mmvlforge.annotations.values import one_line
+from mmvlforge.apis.index_sources import picture_bytes
+from mmvlforge.apis.inputs import Picture
 from mmvlforge.apis.retrieval import Features, Hit, TrainedRetriever
 from mmvlforge.evaluation.retrieval import retrieval_ranks
 from mmvlforge.evaluation.similarity import similarity_distribution
 from mmvlforge.models.word_patch_maps import word_patch_maps
 from mmvlforge.structures import VLDataSample, VLInputs
-from mmvlforge.visualization.drawing import Drawn, load_picture
+from mmvlforge.visualization.drawing import Drawn
 from mmvlforge.visualization.proofread_caption import ProofreadToken, count_outcomes, draw_proofread_caption
 from mmvlforge.visualization.retrieval_gallery import Answer, draw_found_captions, draw_found_pictures
 from mmvlforge.visualization.similarity_chart import draw_similarities
@@ -162,7 +164,7 @@ def draw_gallery(trained: TrainedRetriever, features: Features, num: int, topk: 
 
 
 def draw_hits(hits: Mapping[str, Sequence[Hit]], max_pixels: int, side: int = 320) -> dict[str, list[Drawn]]:
-    """Pictures that were found in a folder, in small, with their similarities.
+    """Pictures that were found, in small, with their similarities; one whose file is gone is left grey.
 
     Args:
         hits: Of each query.
@@ -173,10 +175,14 @@ def draw_hits(hits: Mapping[str, Sequence[Hit]], max_pixels: int, side: int = 32
     for query, found in hits.items():
         drawn[query] = []
         for hit in found:
-            small = Image.fromarray(load_picture(hit.path, 'seen', max_pixels))
-            small.thumbnail((side, side))
             name = one_line(hit.path)
-            drawn[query].append(Drawn(Path(name).stem, np.asarray(small), name, f'{hit.similarity:.2f} {name}'))
+            note = f'{hit.similarity:.2f} {name}'
+            try:
+                small = Image.fromarray(Picture(picture_bytes(hit.path), max_pixels).rgb())
+            except ValueError as error:
+                small, note = Image.new('RGB', (side, side), 'lightgrey'), f'{note}: {one_line(str(error))}'
+            small.thumbnail((side, side))
+            drawn[query].append(Drawn(Path(name).stem, np.asarray(small), name, note))
     return drawn
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mmvlforge.cli import aligning, asking, data, export, forge, report, running, score, weights
+from mmvlforge.cli import aligning, asking, data, export, forge, index, report, running, score, weights
 from mmvlforge.cli.output import ForgeCommand, ForgeGroup, new_app
 from mmvlforge.version import __version__
 
@@ -36,6 +36,7 @@ def _root(
 
 app.add_typer(data.app, name='data')
 app.add_typer(forge.app, name='forge')
+app.add_typer(index.app, name='index')
 app.add_typer(report.app, name='report')
 app.add_typer(score.app, name='score')
 app.add_typer(weights.app, name='weights')

@@ -1,0 +1,371 @@
+"""An index of pictures: built from an archive once, searched by words, by a picture, or by both."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmvlforge.annotations.values import one_line
+from mmvlforge.apis.batch import prepared_batches
+from mmvlforge.apis.index_filter import parse_condition
+from mmvlforge.apis.index_sources import Source, picture_bytes, read_source
+from mmvlforge.apis.index_stores import Entry, Found, open_store
+from mmvlforge.apis.inputs import ImageSource, Picture, Query
+from mmvlforge.apis.retrieval import RetrievalInferencer
+from mmvlforge.datasets.transforms.loading import UnusableImageError
+from mmvlforge.folder_lock import folder_lock
+from mmvlforge.manifest import new_manifest, text_fingerprint
+
+__all__ = ['NEARLY', 'Added', 'PictureIndex', 'asked_with', 'known_pictures']
+
+SCHEMA = 'mmvlforge.index/1'
+# From this similarity on two files are held for the same picture; docs/search.md says how it was chosen.
+NEARLY = 0.9
+_CHUNK = 256  # records that are looked up together
+
+
+class Added(NamedTuple):
+    """What was done to an index.
+
+    Attributes:
+        records: How many records the source has.
+        new: Pictures that were encoded and written.
+        changed: Pictures that were known and got another path, caption or column, or lost a path.
+        removed: Pictures of which no file is left, since another one lies there.
+        left_out: Records that cannot be used, each with the reason.
+    """
+
+    records: int
+    new: int
+    changed: int
+    removed: int
+    left_out: list[str]
+
+
+class PictureIndex:
+    """Pictures, their vectors, captions and columns, in a store.
+
+    Args:
+        uri: Where it is; see :func:`mmvlforge.apis.index_stores.open_store`.
+        ask: The model; None to look without one, for all that needs no vectors.
+        collection: Name of the collection, of Milvus alone.
+        new: Begin one where there is none yet.
+
+    Raises:
+        ValueError: There is none, it is of another model or of another version of this program, or as in open_store.
+    """
+
+    def __init__(
+        self, uri: str, ask: RetrievalInferencer | None = None, collection: str = 'mmvlforge', new: bool = False
+    ) -> None:
+        self.uri, self.ask = uri, ask
+        nothing = f'{uri}: holds no index; mmvlforge index build makes one'
+        if not new and '://' not in uri and not Path(uri).exists():
+            raise ValueError(nothing)
+        self.store = open_store(uri, collection)
+        about = self.store.about()
+        if about is None:
+            if not new or ask is None:
+                raise ValueError(nothing)
+            dims = ask.encode_texts(['a picture']).shape[1]
+            asked = dict(config=str(Path(ask.trained.config).absolute()), checkpoint=None)
+            if ask.trained.checkpoint != 'init_cfg':
+                asked['checkpoint'] = str(Path(ask.trained.checkpoint).absolute())
+            self.store.create(new_manifest('index build', schema=SCHEMA, asked=asked, **_made_by(ask)), dims)
+            about = self.store.about() or {}
+        if about.get('schema') != SCHEMA:
+            raise ValueError(f'{uri}: is an index of the form {about.get("schema")!r}, this program reads {SCHEMA!r}')
+        if ask is not None:
+            for what, wanted in _made_by(ask).items():
+                found = about.get(what) or {}
+                if found.get('fingerprint') != wanted['fingerprint']:
+                    raise ValueError(
+                        f'{uri}: was built with another {what}: its fingerprint was {found.get("fingerprint")} '
+                        f'({found.get("name")}), not {wanted["fingerprint"]} ({wanted["name"]}); take that model, or '
+                        'build another index'
+                    )
+        self.about: dict[str, Any] = about
+
+    def _lock(self) -> Any:
+        path = Path(self.uri)
+        if self.store.kind == 'exact':
+            return folder_lock(path, 'mmvlforge index')
+        if self.store.kind == 'Milvus Lite':
+            return folder_lock(path.absolute().parent, 'mmvlforge index', path.name)
+        return nullcontext()
+
+    def _model(self) -> RetrievalInferencer:
+        if self.ask is None:
+            raise ValueError(f'{self.uri}: to encode what is asked a model is needed')
+        return self.ask
+
+    def add(
+        self,
+        source: str,
+        batch_size: int = 16,
+        workers: int = 1,
+        block: int = 256,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Added:
+        """Put the pictures of a source into the index. What is known already is not encoded again.
+
+        Killed at any time and called again, it ends as if it had not been: each block is written whole, and a picture
+        is known by its file's SHA-256. Files of equal bytes are one picture with several paths. A file that is another
+        one than when it was added takes its path with it.
+
+        Args:
+            source: See :func:`mmvlforge.apis.index_sources.read_source`.
+            batch_size: Pictures that go through the model together.
+            workers: Processes that decode pictures; 0 does it in this one.
+            block: Pictures that are written together.
+            progress: Called with how many records are done.
+
+        Raises:
+            ValueError: The source is broken as a whole, or the index is in use.
+        """
+        ask = self._model()
+        with self._lock():
+            work = _Work(self, read_source(source), block, progress)
+            for ready in prepared_batches(ask, work.unknown(), batch_size, workers):
+                for item, _, result in ask.answered(ready):
+                    work.take(result['id'], result, item.picture if item else None)
+            work.write()
+        return Added(work.records, work.new, work.changed, work.removed, work.left_out)
+
+    def search(
+        self,
+        text: str | None = None,
+        image: ImageSource | None = None,
+        topk: int = 10,
+        where: str | None = None,
+    ) -> list[Found]:
+        """The pictures that fit best, the best first.
+
+        Args:
+            text: Words.
+            image: A picture. With words too, what is looked for is the sum of both vectors.
+            topk: How many.
+            where: Condition on columns, see :func:`mmvlforge.apis.index_filter.parse_condition`.
+
+        Raises:
+            ValueError: There is nothing to look for, or the picture, the words or the condition cannot be read.
+        """
+        if text is None and image is None:
+            raise ValueError('give words, a picture or both to look for')
+        condition = parse_condition(where) if where else None
+        return self.store.search(self.vector(text, image)[None], topk, condition)[0]
+
+    def vector(self, text: str | None = None, image: ImageSource | None = None) -> np.ndarray:
+        """What is looked for, float32 ``(D,)`` of length 1."""
+        ask = self._model()
+        parts = [ask.encode_texts([text])[0]] if text is not None else []
+        if image is not None:
+            parts.append(ask.encode_images([Query(image)])[0])
+        total = np.sum(parts, axis=0)
+        return (total / np.linalg.norm(total)).astype(np.float32)
+
+    def delete(self, names: Sequence[str]) -> int:
+        """Remove pictures, told by a path or an id; returns how many. The files stay.
+
+        Raises:
+            ValueError: One is not there.
+        """
+        with self._lock():
+            ids: list[str] = []
+            for name in names:
+                found = list(self.store.get([name])) or [
+                    entry.id for path in (name, str(Path(name).absolute())) for entry in self.store.at([path])
+                ]
+                if not found:
+                    raise ValueError(f'{name}: is no picture of {self.uri}; nothing was removed')
+                ids += found
+            ids = list(dict.fromkeys(ids))
+            self.store.delete(ids)
+        return len(ids)
+
+    def gone(self) -> list[str]:
+        """Ids of pictures of which no file is left."""
+        return [
+            entry.id
+            for entries, _ in self.store.rows()
+            for entry in entries
+            if not any(Path(path.partition('::')[0]).exists() for path in entry.paths)
+        ]
+
+    def recall(self, sample: int = 100, topk: int = 10, seed: int = 0) -> float:
+        """Share, 0 to 1, of the nearest pictures that a search finds: for pictures of the index, against exact search.
+
+        Args:
+            sample: How many pictures are looked for.
+            topk: How many nearest count.
+            seed: Draws them.
+        """
+        count = self.store.count()
+        if not count:
+            raise ValueError(f'{self.uri}: is empty')
+        drawn = np.random.default_rng(seed).choice(count, min(sample, count), replace=False)
+        start, queries = 0, []
+        for entries, vectors in self.store.rows():
+            queries.append(vectors[drawn[(drawn >= start) & (drawn < start + len(entries))] - start])
+            start += len(entries)
+        looked = np.concatenate(queries)
+        ids: list[str] = []
+        best: np.ndarray = np.zeros((len(looked), 0), np.float32)
+        names: np.ndarray = np.zeros((len(looked), 0), np.int64)
+        for entries, vectors in self.store.rows():
+            scores = np.concatenate([best, looked @ vectors.T], 1)
+            rows = np.concatenate([names, np.tile(np.arange(len(ids), len(ids) + len(entries)), (len(looked), 1))], 1)
+            ids += [entry.id for entry in entries]
+            kept = np.argsort(-scores, 1, kind='stable')[:, :topk]
+            best, names = np.take_along_axis(scores, kept, 1), np.take_along_axis(rows, kept, 1)
+        found = self.store.search(looked, topk)
+        hits = sum(
+            len({ids[i] for i in row} & {hit.entry.id for hit in hits}) / len(row) for row, hits in zip(names, found)
+        )
+        return hits / len(looked)
+
+
+class _Work:
+    """The records of a source on their way into an index."""
+
+    def __init__(
+        self, index: PictureIndex, source: Iterator[Source], block: int, progress: Callable[[int], None]
+    ) -> None:
+        self.store, self.source, self.block, self.progress = index.store, source, block, progress
+        self.records = self.new = self.changed = self.removed = 0
+        self.left_out: list[str] = []
+        self.waiting: dict[str, Entry] = {}  # not written yet
+        self.vectors: dict[str, np.ndarray] = {}  # of those that are encoded
+        self.written: dict[str, Entry] = {}  # since what is known was looked up
+
+    def unknown(self) -> Iterator[Query]:
+        """What must be encoded; all else is done on the way."""
+        while chunk := list(islice(self.source, _CHUNK)):
+            hashed = [(record, self._hash(record)) for record in chunk]
+            ids = list(dict.fromkeys(id for _, id in hashed if id))
+            self.written = {}
+            known = self.store.get(ids)
+            before = dict(known)
+            self._moved({record.path: id for record, id in hashed if id})
+            for record, id in hashed:
+                self.records += 1
+                if not id:
+                    continue
+                there = known.get(id) or self.written.get(id)
+                if there is not None:
+                    known[id] = _merged(there, record)
+                    before.setdefault(id, there)
+                elif id in self.waiting:
+                    self.waiting[id] = _merged(self.waiting[id], record)
+                else:
+                    self.waiting[id] = _merged(Entry(id, [], [], {}), record)
+                    yield Query(record.path if record.data is None else record.data, None, id)  # type: ignore[arg-type]
+            changed = [entry for id, entry in known.items() if entry != before[id]]
+            self.store.update(changed)
+            self.changed += len(changed)
+            self.progress(self.records)
+
+    def _hash(self, record: Source) -> str:
+        """The id of a record, '' of one that cannot be used."""
+        if record.problem:
+            self.left_out.append(one_line(record.problem))
+            return ''
+        try:
+            data = picture_bytes(record.path) if record.data is None else record.data
+        except (UnusableImageError, ValueError) as error:
+            self.left_out.append(one_line(str(error)))
+            return ''
+        return hashlib.sha256(data).hexdigest()
+
+    def _moved(self, places: dict[str, str]) -> None:
+        """Take paths from pictures that do not lie there any more."""
+        for entry in self.store.at(list(places)):
+            paths = [path for path in entry.paths if places.get(path, entry.id) == entry.id]
+            if not paths:
+                self.store.delete([entry.id])
+                self.removed += 1
+            elif paths != entry.paths:
+                self.store.update([entry._replace(paths=paths)])
+                self.changed += 1
+
+    def take(self, id: str, result: dict, picture: Picture | None) -> None:
+        """Keep the vector of a picture, or say why there is none."""
+        if 'error' in result or picture is None or picture.sha256 != id:
+            reason = result.get('error', 'was changed while it was read')
+            path = self.waiting.pop(id).paths[0]
+            self.left_out.append(one_line(reason if path in reason else f'{path}: {reason}'))
+            return
+        self.vectors[id] = np.array(result['image_embedding'], np.float32)
+        if len(self.vectors) >= self.block:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is encoded."""
+        entries = {id: self.waiting.pop(id) for id in self.vectors}
+        if entries:
+            self.store.put(list(entries.values()), np.stack(list(self.vectors.values())))
+        self.new += len(entries)
+        self.written.update(entries)
+        self.vectors = {}
+        self.progress(self.records)
+
+
+def _merged(entry: Entry, record: Source) -> Entry:
+    captions = [record.caption] if record.caption and record.caption not in entry.captions else []
+    paths = [record.path] if record.path not in entry.paths else []
+    # Of several records of a picture the last one that names a column counts.
+    return Entry(entry.id, [*entry.paths, *paths], [*entry.captions, *captions], {**entry.fields, **record.fields})
+
+
+def _made_by(ask: RetrievalInferencer) -> dict[str, dict]:
+    """What an index must have been made by, with fingerprints."""
+    pipeline = _without_names(ask.trained.cfg.test_dataloader.dataset.to_dict().get('pipeline', []))
+    told = json.dumps(pipeline, sort_keys=True, default=str)
+    return dict(
+        model=ask.trained.describe(), preprocessing=dict(name='test pipeline', fingerprint=text_fingerprint(told))
+    )
+
+
+def _without_names(value: Any) -> Any:
+    """Settings without names, which are of tokenizers and may be of a folder that was moved."""
+    if isinstance(value, dict):
+        return {key: _without_names(inner) for key, inner in value.items() if key != 'name'}
+    return [_without_names(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def asked_with(uri: str, collection: str = 'mmvlforge') -> tuple[str, str | None]:
+    """Config and checkpoint of the model that an index was built with, where they lay then.
+
+    Raises:
+        ValueError: There is no index, or they are not there any more.
+    """
+    asked = PictureIndex(uri, collection=collection).about['asked']
+    for path in asked.values():
+        if path is not None and not Path(path).is_file():
+            raise ValueError(f'{uri}: was built with {path}, which is not there any more; give the model: --model')
+    return asked['config'], asked['checkpoint']
+
+
+def known_pictures(
+    index: PictureIndex, image: ImageSource, topk: int = 5, nearly: float = NEARLY
+) -> list[tuple[str, Found]]:
+    """Whether an index knows a picture, and with which captions: the same picture with another one is a common fake.
+
+    Args:
+        index: The index.
+        image: The picture.
+        topk: How many are looked at.
+        nearly: Similarity from which on two files are held for the same picture, recompressed, resized or cropped.
+
+    Returns:
+        ``'same'`` (the very file) or ``'nearly'``, and what was found; the best first.
+    """
+    id = Picture(image).sha256
+    found = index.search(image=image, topk=topk)
+    same = [('same', Found(entry, 1.0)) for entry in index.store.get([id]).values()]
+    return same + [('nearly', hit) for hit in found if hit.entry.id != id and hit.similarity >= nearly]
