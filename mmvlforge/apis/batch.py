@@ -177,7 +177,7 @@ def _about(inferencer: ManipulationInferencer, pairs: str | Path) -> dict[str, A
         pairs=described_file(pairs),
         model=dict(
             trained.describe(),
-            config=text_fingerprint(trained.cfg.pretty_text),
+            config=text_fingerprint(repr(trained.cfg.to_dict())),  # pretty_text takes seconds
             calibration=text_fingerprint(repr(learnt.fitted)) if learnt else None,
             familiarity=sorted(trained.familiarity),
         ),
