@@ -22,6 +22,7 @@ __all__ = [
     'described_config',
     'described_file',
     'file_fingerprint',
+    'file_stamp',
     'new_manifest',
     'read_metrics_file',
     'text_fingerprint',
@@ -70,6 +71,15 @@ def file_fingerprint(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_stamp(path: str | Path) -> list[int]:
+    """Size of a file in bytes, and when it was changed, in ns; empty if there is none. Costs no reading."""
+    path = Path(path)
+    if not path.is_file():
+        return []
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def described_file(path: str | Path, **facts: Any) -> dict[str, Any]:

@@ -26,6 +26,8 @@ photos)
 *) mistake "unknown job '$job': give nothing for manipulation detection, vilem for image-text retrieval, or photos FOLDER" ;;
 esac
 cd "$(dirname "$0")/.."
+first=''
+[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] || first='source .venv/bin/activate'
 source tools/setup_env.sh
 setup_env
 trap 'echo "stopped; the same command goes on from here" >&2; exit 130' INT
@@ -133,7 +135,7 @@ photos() {
     mmvlforge search --out "$page" -- "$folder" "${words[@]}" || code=$?
     [ $code = 0 ] || [ $code = 3 ] || exit $code  # 3: some pictures could not be read, and are named
     echo
-    echo "again:   mmvlforge search '$folder' 'other words'"
+    printf 'again:   %smmvlforge search %q %q\n' "${first:+$first; }" "$folder" 'other words'
     echo "better:  mmvlforge align fits the model to your own captions, see docs/starter.md"
     exit $code
 }

@@ -1,6 +1,6 @@
 """A masked language model on MiniLM, its head new, trained on Flickr8k's captions in minutes. It edits for ViLEM.
 
-python tools/train.py configs/flickr8k/minilm_mlm.py
+python tools/train.py configs/flickr8k/minilm_mlm.py --amp
 writes work_dirs/minilm_mlm/hf
 """
 

@@ -1,6 +1,6 @@
 """ViLEM on real photographs from starter weights (Table 5, H), on a CPU: captions are edited by minilm_mlm.py's model.
 
-python tools/train.py configs/flickr8k/vilem_starter.py
+python tools/train.py configs/flickr8k/vilem_starter.py --amp
 """
 
 _base_ = [

@@ -1,6 +1,6 @@
 """Table 5, A: the contrastive baseline without ViLEM, on Flickr8k.
 
-python tools/train.py configs/flickr8k/vilem_starter_table5_a.py
+python tools/train.py configs/flickr8k/vilem_starter_table5_a.py --amp
 """
 
 _base_ = [

@@ -1,6 +1,6 @@
 """Table 7, E: the global feature beside the patches, on Flickr8k.
 
-python tools/train.py configs/flickr8k/vilem_starter_table7_e.py
+python tools/train.py configs/flickr8k/vilem_starter_table7_e.py --amp
 """
 
 _base_ = './vilem_starter.py'

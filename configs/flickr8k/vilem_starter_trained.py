@@ -1,6 +1,6 @@
 """The image encoder trained too: pictures are read and mirrored, not their features.
 
-python tools/train.py configs/flickr8k/vilem_starter_trained.py
+python tools/train.py configs/flickr8k/vilem_starter_trained.py --amp
 """
 
 _base_ = './vilem_starter.py'

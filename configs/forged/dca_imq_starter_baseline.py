@@ -1,6 +1,6 @@
 """Table 2, "Baseline", on forged photos: no M_i, no DFC, no IMQ.
 
-python tools/train.py configs/forged/dca_imq_starter_baseline.py
+python tools/train.py configs/forged/dca_imq_starter_baseline.py --amp
 """
 
 _base_ = './dca_imq_starter_no_i_imq.py'

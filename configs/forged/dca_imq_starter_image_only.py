@@ -1,6 +1,6 @@
 """The text blanked: blended faces can be seen, text types cannot.
 
-python tools/train.py configs/forged/dca_imq_starter_image_only.py
+python tools/train.py configs/forged/dca_imq_starter_image_only.py --amp
 """
 
 _base_ = './dca_imq_starter.py'

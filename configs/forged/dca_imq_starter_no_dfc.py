@@ -1,6 +1,6 @@
 """Table 2, "Ours w/o DFC", on forged photos.
 
-python tools/train.py configs/forged/dca_imq_starter_no_dfc.py
+python tools/train.py configs/forged/dca_imq_starter_no_dfc.py --amp
 """
 
 _base_ = './dca_imq_starter.py'

@@ -1,6 +1,6 @@
 """Table 2, "Ours w/o I-IMQ", on forged photos.
 
-python tools/train.py configs/forged/dca_imq_starter_no_i_imq.py
+python tools/train.py configs/forged/dca_imq_starter_no_i_imq.py --amp
 """
 
 _base_ = './dca_imq_starter.py'

@@ -130,7 +130,7 @@ def _array(path: str) -> Iterator[_Row]:
 
 def _csv(path: str) -> Iterator[_Row]:
     """Rows of a csv file with a header, each in a line of its own: a quote left open would swallow what follows."""
-    with open(path, encoding='utf-8', newline='') as file:
+    with open(path, encoding='utf-8-sig', newline='') as file:  # spreadsheets write a byte order mark
         lines = csv.reader(decoded_lines(file, path), strict=True)
         before = 0
         try:
@@ -150,6 +150,8 @@ def _csv(path: str) -> Iterator[_Row]:
                     raise ValueError(f'{where}, record {row}: {surplus}; quote commas of a text')
                 yield _Row(where, row, dict(zip(columns, values)))
                 row += 1
+            if not row:
+                raise ValueError(f'{path}: no line follows the first one, the header: {columns!s:.200}')
         except csv.Error as error:
             hint = ', a quote is not closed' if 'unexpected end' in str(error) else ''
             raise ValueError(f'{path}:{before + 1}: broken CSV: {error}{hint}') from error
@@ -269,7 +271,7 @@ def read_flickr8k(path: str, images: str | None = None) -> Iterator[CaptionRecor
 
 
 def _flickr8k_lines(path: str) -> Iterator[CaptionRecord]:
-    with open(path, encoding='utf-8', newline='\n') as file:
+    with open(path, encoding='utf-8-sig', newline='\n') as file:
         for row, line in enumerate(decoded_lines(file, path)):
             found = _FLICKR8K_LINE.fullmatch(line.rstrip('\r\n'))
             if found:
@@ -303,6 +305,9 @@ def read_csv(
 
 def _csv_rows(path: str, image: str, caption: str, faces: str | None) -> Iterator[CaptionRecord]:
     for row in _csv(path):
+        for setting, template in (('image', image), ('caption', caption)):
+            if template in row.fields:  # as it stands it would be the name, or the caption, of every picture
+                raise ValueError(f'{path}: {setting} {template!r} is the name of a column: write {{{template}}}')
         name = _format(f'{row.path}, record {row.row}', image, row.fields, 'image')
         if not name.strip():
             raise ValueError(f'{row.path}, record {row.row}: the name of the picture, made of {image!r}, is empty')
@@ -478,7 +483,7 @@ def guess_reader(path: str | Path) -> str:
         FileNotFoundError: There is no such file.
     """
     check_exists(path)
-    with open(path, encoding='utf-8', errors='replace') as file:
+    with open(path, encoding='utf-8-sig', errors='replace') as file:
         line = next((line for line in file if line.strip()), '').strip()
     if line.startswith('['):
         return 'albef'
@@ -486,9 +491,13 @@ def guess_reader(path: str | Path) -> str:
         return 'coco'
     if _FLICKR8K_LINE.fullmatch(line):
         return 'flickr8k'
-    if {'image', 'caption'} <= set(next(csv.reader([line]), ())):
+    columns = next(csv.reader([line]), [])
+    if {'image', 'caption'} <= set(columns):
         return 'csv'
-    raise ValueError(f'{path}: its format cannot be told; name the reader, one of {sorted(READERS)}')
+    raise ValueError(
+        f'{path}: its format cannot be told. A csv has commas and columns image and caption; here the first line has '
+        f'{columns!s:.200}. Or name the reader, one of {sorted(READERS)}'
+    )
 
 
 def _fault(record: CaptionRecord) -> str:

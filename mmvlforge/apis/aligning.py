@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,20 +14,24 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmvlforge.annotations import guess_reader
+from mmvlforge.annotations.values import one_line
 from mmvlforge.apis.familiarity import FeatureWatch, fit_parts
 from mmvlforge.apis.loading import TrainedModel, load_trained, no_record
 from mmvlforge.config_files import told_of_config
+from mmvlforge.datasets.nested_datasets import picture_loader
+from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.evaluation.familiarity import Familiarity
 from mmvlforge.evaluation.retrieval import image_text_metrics
 from mmvlforge.export.model_folder import check_new, write_folder
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.manifest import described_file, new_manifest
 from mmvlforge.models.weights.alignment import PENALTIES, Aligned, encode_pairs, fit_ridge, unit, widths
-from mmvlforge.registry import MODELS
+from mmvlforge.registry import DATASETS, MODELS
 
 __all__ = ['Alignment', 'Captions', 'align']
 
 Progress = Callable[[int, int], None]
+_FEW = 50  # held-out pictures, of which recall tells nothing any more
 _PAIRS = 4000  # as many as an export asks, to know what the model has seen, and as many to know what is too far
 
 
@@ -53,11 +58,13 @@ class Alignment(NamedTuple):
         held_out: Metrics on the pictures that were held out, of the model before and after; the latter of a fit that
             has not seen them.
         test: Metrics on the test file before and after, None without one.
+        left_out: Pictures that cannot be read or have no caption, each with the reason.
     """
 
     fit: Aligned
     held_out: tuple[dict[str, float], dict[str, float]]
     test: tuple[dict[str, float], dict[str, float]] | None
+    left_out: list[str]
 
 
 def align(
@@ -88,12 +95,14 @@ def align(
         holdout: Likewise.
         seed: Likewise.
         device: Such as ``'cuda'``; an accelerator if there is one by default.
-        progress: Called with how many of how many pictures are encoded for the fit.
+        progress: Called with how many pictures are read, and then encoded for the fit, of twice as many as there are.
 
     Raises:
-        ValueError: The model is no dual encoder with a test pipeline, the captions cannot be read, or there are too
-            few of them.
+        ValueError: The model is no dual encoder with a test pipeline, the captions cannot be read, there are too few
+            of them, or a picture of the test file cannot be read: a test leaves none out.
     """
+    if seed < 0:
+        raise ValueError(f'the seed must not be negative: {seed}')
     if len(penalties) < 2:
         raise ValueError(f'penalties: give two at least to choose from, got {penalties}')
     check_new(out)
@@ -112,11 +121,27 @@ def align(
         cfg.test_dataloader.dataset.pipeline = aligned.test_pipeline
         after = _built(cfg.model, before)
     cfg.model = _with_maps(after, cfg.model)
-    loader = _loader(cfg, captions)
-    watch = _Watch(after, loader, seed, progress)
+    # Before anything is encoded, which may take long.
+    if test is not None and (unusable := [fault for fault in _faults(cfg, test) if fault]):
+        raise ValueError(
+            f'{test.path}: a test leaves no picture out, and {len(unusable)} cannot be used, the first: {unusable[0]}'
+        )
+    faults = _faults(cfg, captions, progress)
+    usable = [row for row, fault in enumerate(faults) if not fault]
+    left_out = [fault for fault in faults if fault]
+    if not usable:
+        raise ValueError(f'{captions.path}: of {len(faults)} pictures none can be used, the first: {left_out[0]}')
+    loader = _loader(cfg, captions, usable)
+    watch = _Watch(after, loader, seed, lambda done, total: progress(len(faults) + done, len(faults) + total))
     fit = fit_ridge(after, loader, penalties, holdout, seed, watch)
-    held = _loader(before.cfg, captions, fit.held_out)
+    held = _loader(before.cfg, captions, [usable[row] for row in fit.held_out])
     held_out = measure(before.model, held), fit.scores[fit.penalty]
+    if len(fit.held_out) < _FEW:
+        warnings.warn(
+            f'{captions.path}: {len(fit.held_out)} pictures are too few to choose a penalty by, or to tell what the '
+            f'fit is worth; some {10 * _FEW} with captions are wanted',
+            stacklevel=2,
+        )
     tests = None
     if test is not None:
         tests = measure(before.model, _loader(before.cfg, test)), measure(after, _loader(cfg, test))
@@ -129,7 +154,7 @@ def align(
         )
         warnings.warn(f'{told} the other: {error}', stacklevel=2)
     _write(cfg, before, after, captions, fit, familiarity, Path(out))
-    return Alignment(fit, held_out, tests)
+    return Alignment(fit, held_out, tests, left_out)
 
 
 def _built(model_cfg: ConfigDict, like: TrainedModel) -> Any:
@@ -184,6 +209,30 @@ def _dataset(cfg: Config, captions: Captions) -> ConfigDict:
     dataset.reader = reader  # update() would keep settings of another one
     dataset.data_prefix = dict(img_path=str(Path(folder).absolute()))
     return dataset
+
+
+def _faults(cfg: Config, captions: Captions, progress: Progress = lambda done, total: None) -> list[str]:
+    """Of each picture of a file why it cannot be used, '' if it can; all are read."""
+    with told_of_config(cfg.filename):
+        dataset = DATASETS.build(_dataset(cfg, captions))
+    load = picture_loader(dataset)
+
+    def fault(row: int) -> str:
+        info = dataset.get_data_info(row)
+        if not info['captions']:
+            return f'{one_line(info["img_paths"][0])}: no caption'
+        try:
+            load.transform(info)
+        except UnusableImageError as error:
+            return one_line(str(error))
+        return ''
+
+    found: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        for one in pool.map(fault, range(len(dataset))):
+            found.append(one)
+            progress(len(found), 2 * len(dataset))
+    return found
 
 
 def _loader(cfg: Config, captions: Captions, indices: list[int] | None = None) -> Any:

@@ -102,7 +102,7 @@ def read_list(path: str | Path) -> Iterator[Query | ValueError]:
 
 def _from_path(path: Path) -> Iterator[Query | ValueError]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(file for file in path.rglob('*') if _is_picture(file))
         if not files:
             raise ValueError(f'{path}: no picture in this folder; known endings are {", ".join(IMAGE_SUFFIXES)}')
         yield from (Query(str(file)) for file in files)
@@ -122,6 +122,11 @@ def _from_line(line: str, path: Path, number: int) -> Query | ValueError:
         return _from_fields(parse_json(line, path, number), f'{path}:{number}', path.parent)
     except ValueError as error:
         return error
+
+
+def _is_picture(file: Path) -> bool:
+    # A Mac leaves '._a.jpg' beside 'a.jpg' on foreign disks: no picture, but what its file system knows of it.
+    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith('._') and not file.is_dir()
 
 
 def _from_csv(path: Path) -> Iterator[Query | ValueError]:

@@ -1,5 +1,6 @@
 """``mmvlforge align``: a dual encoder fitted to one's own captions, without gradients."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -28,8 +29,11 @@ def align(
         str, typer.Option(metavar='M', help='folder of a dual encoder, or starter: requirements/starter.txt')
     ] = 'starter',
     test: Annotated[str | None, typer.Option(metavar='CAPTIONS', help='measure on this file too')] = None,
+    test_images: Annotated[
+        str | None, typer.Option(metavar='DIR', help='pictures of --test (default: those of --images)')
+    ] = None,
     test_reader: Reader = None,
-    seed: Annotated[int, typer.Option(help='draws the pictures that are held out')] = 0,
+    seed: Annotated[int, typer.Option(min=0, help='draws the pictures that are held out')] = 0,
     device: Annotated[str | None, typer.Option(help='such as cuda or cpu (default: a GPU if there is one)')] = None,
 ) -> None:
     """Fit a dual encoder to your captions in closed form: recall before and after, and a model in a folder.
@@ -37,11 +41,14 @@ def align(
     Its penalty is chosen on a tenth of the pictures. Nothing is trained by gradients: after the pictures are encoded it
     takes seconds.
     """
+    for name, value in (('--test-images', test_images), ('--test-reader', test_reader)):
+        if value and not test:
+            raise typer.BadParameter(f'{name} is of --test, which is not given')
     from mmvlforge.apis.aligning import Captions, align
 
     of = Captions(captions, images, read_settings('--reader', reader))
-    of_test = Captions(test, images, read_settings('--test-reader', test_reader)) if test else None
-    with progress('pictures') as tell:
+    of_test = Captions(test, test_images or images, read_settings('--test-reader', test_reader)) if test else None
+    with progress('pictures read and encoded') as tell:
         found = align(of, out, model, of_test, seed=seed, device=device, progress=tell)
     print(found.fit)
     columns = {f'{len(found.fit.held_out)} held out': found.held_out}
@@ -54,3 +61,7 @@ def align(
     if after < before:
         print('The model found more before, on pictures that this fit has not seen: keep it as it was.')
     print(f'written: {out}')
+    for fault in found.left_out:
+        print(f'left out: {fault}', file=sys.stderr)
+    if found.left_out:
+        raise typer.Exit(3)

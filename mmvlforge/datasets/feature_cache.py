@@ -8,6 +8,7 @@ import numpy as np
 
 from mmvlforge.annotations.json_files import read_json_object, write_json
 from mmvlforge.annotations.values import one_line
+from mmvlforge.manifest import file_fingerprint, file_stamp
 
 __all__ = ['FeatureCache']
 
@@ -18,7 +19,8 @@ class FeatureCache:
     """Tokens of a list of pictures in a memory-mapped file ``tokens.npy``: P pictures, T tokens, C channels.
 
     ``about.json`` says of what and by what they were made, ``done`` how many pictures are: who is killed goes on from
-    there. A picture that is changed under the same name is not noticed.
+    there. A picture that was changed under the same name is told by its size, or by the time of its change and its
+    bytes; one that is gone is not missed.
 
     Args:
         folder: Holds the three files.
@@ -32,8 +34,12 @@ class FeatureCache:
         try:
             self.key: dict[str, str] = dict(about['key'])
             self.pictures: list[str] = list(about['pictures'])
+            self.stamps: list[list] = [list(stamp) for stamp in about['stamps']]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.folder / _ABOUT}: needs 'key' and 'pictures': {one_line(repr(error))}") from error
+            raise ValueError(
+                f"{self.folder / _ABOUT}: needs 'key', 'pictures' and 'stamps', {one_line(repr(error))}; delete the "
+                'folder, and it is made anew'
+            ) from error
         self._rows = {picture: row for row, picture in enumerate(self.pictures)}
         self._tokens: np.ndarray | None = None
 
@@ -47,12 +53,14 @@ class FeatureCache:
             pictures: What they are made of, in order.
 
         Raises:
-            ValueError: The folder holds features of other pictures, or made by something else.
+            ValueError: The folder holds features of other pictures, or made by something else, or a picture is another
+                one by now.
         """
         folder = Path(folder)
         if not (folder / _ABOUT).is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / _ABOUT, dict(key=dict(key), pictures=list(pictures)))
+            stamps = [[*stamp, file_fingerprint(path)] if (stamp := file_stamp(path)) else [] for path in pictures]
+            write_json(folder / _ABOUT, dict(key=dict(key), pictures=list(pictures), stamps=stamps))
         cache = cls(folder)
         cache.check(key)
         if cache.pictures != list(pictures):
@@ -60,6 +68,13 @@ class FeatureCache:
                 f'{folder}: holds features of {len(cache.pictures)} pictures, and they are others than the '
                 f'{len(pictures)} of the data set; name another folder, or delete this one'
             )
+        for path, kept in zip(pictures, cache.stamps):
+            now = file_stamp(path)
+            if now and now != kept[:2] and (now[:1] != kept[:1] or file_fingerprint(path) != kept[2]):
+                raise ValueError(
+                    f'{path}: is another picture than the one whose features {folder} holds; delete that folder, or '
+                    'name another one'
+                )
         return cache
 
     def check(self, key: Mapping[str, str]) -> None:

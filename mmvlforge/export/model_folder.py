@@ -99,8 +99,11 @@ def export_model(
 
 
 def check_new(out: str | Path) -> None:
-    """Raise ValueError if something is at a path where a folder is to be written."""
+    """Raise ValueError if something is at a path where a folder is to be written, OSError if nothing can be."""
     out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix='.export_', dir=out.parent):
+        pass
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f'{out}: exists; give a folder that holds nothing yet')
 

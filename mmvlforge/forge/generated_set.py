@@ -67,7 +67,8 @@ def _prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force:
             return False
         if not force:
             raise ValueError(
-                f'{out} holds a set made with {held}, not {arguments}: choose another folder, or add --force.'
+                f'{out} holds a set made with other arguments: {_differences(held, arguments)}. Choose another folder, '
+                'or add --force.'
             )
     elif not unfinished.exists():
         # Never delete what this program did not write, such as a real data set.
@@ -83,3 +84,9 @@ def _prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force:
         else:
             (out / part).unlink(missing_ok=True)
     return True
+
+
+def _differences(held: dict, wanted: dict) -> str:
+    """The arguments that differ, in words."""
+    names = [name for name in dict.fromkeys((*held, *wanted)) if held.get(name) != wanted.get(name)]
+    return ', '.join(f'{name} was {held.get(name)!r:.80}, not {wanted.get(name)!r:.80}' for name in names)

@@ -59,6 +59,7 @@ from mmvlforge.forge.photo_texts import (
     turn_in_pairs,
 )
 from mmvlforge.forge.tokenizer import train_tokenizer
+from mmvlforge.manifest import file_fingerprint, file_stamp
 from mmvlforge.models.text_corruptor import TextCorruptor
 from mmvlforge.visualization.drawing import MARGIN, PRED_COLOR, Word, save_picture, stack_panels, text_panel, wrap
 from mmvlforge.workers import ordered_map
@@ -95,7 +96,7 @@ class Settings:
         faces: Where faces are: ``'haar'`` or ``'mtcnn'`` finds them, ``'file'`` takes those of the caption file.
         min_face: Shorter side of a usable face, in pixels of the written picture.
         max_side: Longer side of a written picture; larger ones are made smaller, smaller ones stay.
-        val: Share of the photos that are for validation, of those that no list names.
+        val: Share of the photos that are for validation, where no list says which.
         test: Likewise, for test.
         repeats: How often each photo comes real and forged, each time forged anew.
         only_faces: Leave photos without a usable face out: as in DGM4, every picture then shows somebody.
@@ -185,8 +186,8 @@ class Item(NamedTuple):
         )
 
 
-def read_photos(captions: str | Path, reader: dict, left_out: list[str]) -> list[Photo]:
-    """The photos of a caption file; what cannot be used is appended to ``left_out``.
+def read_photos(captions: str | Path, reader: dict, left_out: list[str]) -> tuple[list[Photo], set[str]]:
+    """The photos of a caption file, and the names of all that it has; what cannot be used goes to ``left_out``.
 
     Raises:
         ValueError: The file breaks its format, or its records are no whole pictures.
@@ -200,7 +201,7 @@ def read_photos(captions: str | Path, reader: dict, left_out: list[str]) -> list
         photo = found.setdefault(record.images[0], Photo(record.images[0], [], _faces(record)))
         photo.captions.extend(caption for caption in dict.fromkeys(told) if caption not in photo.captions)
     left_out += [f'{one_line(photo.name)}: no caption with a word' for photo in found.values() if not photo.captions]
-    return [photo for photo in found.values() if photo.captions]
+    return [photo for photo in found.values() if photo.captions], set(found)
 
 
 def _faces(record: CaptionRecord) -> tuple[Box, ...]:
@@ -225,7 +226,7 @@ def load_photo(path: str, data: bytes, max_side: int) -> tuple[np.ndarray, float
 
 def see(photo: Photo, root: str, settings: Settings) -> Seen:
     """Read a photo and find its faces."""
-    path = f'{root}/{photo.name}'
+    path = str(Path(root, photo.name))
     try:
         data = read_image(path)
         image, scale = load_photo(path, data, settings.max_side)
@@ -240,7 +241,7 @@ def see(photo: Photo, root: str, settings: Settings) -> Seen:
 
 
 def split_of(name: str, digest: str, seed: int, settings: Settings, lists: dict[str, set[str]]) -> str:
-    """The split of a photo: that of the list that names it, else by lot.
+    """The split of a photo: that of the list that names it, else by lot, which a split with a list takes no part in.
 
     The lot is drawn from the file's bytes, so that a photo stays where it is when others are added.
     """
@@ -249,7 +250,8 @@ def split_of(name: str, digest: str, seed: int, settings: Settings, lists: dict[
             return split
     drawn = hashlib.blake2b(f'{seed} {digest}'.encode(), digest_size=8).digest()
     place = int.from_bytes(drawn, 'little') / 2**64
-    return 'test' if place < settings.test else 'val' if place < settings.test + settings.val else 'train'
+    test, val = (0.0 if split in lists else getattr(settings, split) for split in ('test', 'val'))
+    return 'test' if place < test else 'val' if place < test + val else 'train'
 
 
 def tell(captions: list[list[str]], faces: bool, rng: np.random.Generator, turn: Turn) -> list[Telling]:
@@ -325,7 +327,7 @@ def write_picture(item: Item, root: str, out: Path, seed: int, settings: Setting
     """Write the picture of a record, and give the record. Real pictures go the same way as forged ones."""
     rng = np.random.default_rng([seed, SPLITS.index(item.split), item.number])
     quality = int(rng.integers(*QUALITIES))
-    path = f'{root}/{item.photo}'
+    path = str(Path(root, item.photo))
     image, _ = load_photo(path, read_image(path), settings.max_side)
     box: list[int] = []
     if item.face is not None:
@@ -354,7 +356,7 @@ def draw_sheet(out: Path, records: Sequence[dict], number: int) -> np.ndarray:
         ):
             picture = Image.open(out / name).convert('RGB')
             scale = side / max(picture.size)
-            picture = picture.resize([round(edge * scale) for edge in picture.size], Image.Resampling.BICUBIC)
+            picture = picture.resize([max(1, round(edge * scale)) for edge in picture.size], Image.Resampling.BICUBIC)
             if boxed and record['fake_image_box']:
                 edges = [edge * scale for edge in record['fake_image_box']]
                 ImageDraw.Draw(picture).rectangle(edges, outline=PRED_COLOR, width=2)
@@ -370,10 +372,17 @@ def draw_sheet(out: Path, records: Sequence[dict], number: int) -> np.ndarray:
     return stack_panels(panels)
 
 
-def _read_lists(lists: dict[str, str]) -> dict[str, set[str]]:
+def _read_lists(lists: dict[str, str], photos: set[str]) -> dict[str, set[str]]:
+    """The photos that each list names. Raises ValueError for one that there is not, or that two lists name."""
     found: dict[str, set[str]] = {}
     for split, path in lists.items():
-        found[split] = {line.strip() for line in read_text(path).split('\n')} - {''}
+        found[split] = {line.strip() for line in read_text(path).removeprefix('\ufeff').split('\n')} - {''}
+        if unknown := sorted(found[split] - photos):
+            like = f', such as {min(photos)!r:.80}' if photos else ''
+            raise ValueError(
+                f'{path}: no photo of the captions has the name {unknown[0]!r:.80} ({len(unknown)} such); names are '
+                f'those of the caption file{like}'
+            )
         for other in found:
             both = found[split] & found[other] if other != split else set()
             if both:
@@ -426,16 +435,23 @@ def make_photo_set(
     """
     settings = settings or Settings()
     left_out: list[str] = []
-    photos = read_photos(captions, reader, left_out)
-    named = _read_lists(lists or {})
-    sizes = ((root / photo.name).stat().st_size if (root / photo.name).is_file() else -1 for photo in photos)
+    photos, names = read_photos(captions, reader, left_out)
+    named = _read_lists(lists or {}, names)
+    stamps = [file_stamp(root / photo.name) for photo in photos]
+    if not any(stamps):
+        raise ValueError(
+            f'{captions}: of its {len(photos)} pictures none is a file in {root}; the first would be '
+            f'{root / photos[0].name if photos else root}. Name the folder of the pictures: --image-root'
+        )
     arguments = made_from(
         FORMAT,
         seed,
         workers,
         captions=_digest(str(photo) for photo in photos),
-        photos=_digest(map(str, sizes)),
-        lists=_digest(f'{split} {sorted(names)}' for split, names in named.items()),
+        photos=_digest(map(str, stamps)),
+        # 'only': a split with a list gets no photos by lot.
+        lists=_digest(f'{split} only {sorted(names)}' for split, names in named.items()),
+        language=file_fingerprint(model) if (model := settings.language_model) and Path(model).is_dir() else '',
         antonyms=_digest([Path(settings.antonyms).read_bytes()] if settings.antonyms else []),
         sheet=sheet,
         **{name: value for name, value in asdict(settings).items() if name != 'antonyms'},
@@ -468,7 +484,8 @@ def make_photo_set(
                 wanted = split == 'train' or split in named or getattr(settings, split)
                 if wanted and not planned:
                     share = f'{len(group)} of {len(first)} usable photos'
-                    raise ValueError(f'{captions}: {split} has {share}, none of which can be forged')
+                    lost = f'; {len(left_out)} were left out, the first: {left_out[0]}' if left_out else ''
+                    raise ValueError(f'{captions}: {split} has {share}, none of which can be forged{lost}')
                 items += planned
                 left_out += spared
             most = len(photos) + len(items)

@@ -209,8 +209,28 @@ def test_a_format_is_told_by_its_file(tmp_path, content, reader):
 @pytest.mark.parametrize('content', [PEOPLE, HEAD + ROW, '', json.dumps(COCO)])
 def test_a_format_that_cannot_be_told(tmp_path, content):
     (tmp_path / 'ann').write_text(content)
-    with pytest.raises(ValueError, match=r"ann: its format cannot be told; name the reader, one of \['albef', "):
+    with pytest.raises(ValueError, match=r"ann: its format cannot be told.*Or name the reader, one of \['albef', "):
         guess_reader(tmp_path / 'ann')
+
+
+def test_a_csv_as_spreadsheets_write_it(tmp_path):
+    (tmp_path / 'a.csv').write_text('\ufeffimage,caption\na.jpg,A dog.\n', encoding='utf-8')
+    assert guess_reader(tmp_path / 'a.csv') == 'csv'
+    assert [r.images for r in read_captions(str(tmp_path / 'a.csv'), 'csv')] == [('a.jpg',)]
+    (tmp_path / 'b.csv').write_text('Image;Caption\na.jpg;A dog.\n')
+    with pytest.raises(ValueError, match=r"has commas and columns image and caption; here .* has \['Image;Caption'\]"):
+        guess_reader(tmp_path / 'b.csv')
+    (tmp_path / 'c.csv').write_text('a.jpg,A dog.\n')
+    with pytest.raises(ValueError, match=r"no line follows the first one, the header: \['a.jpg', 'A dog.'\]"):
+        list(read_captions(str(tmp_path / 'c.csv'), 'csv'))
+
+
+@pytest.mark.parametrize('setting', ['image', 'caption'])
+def test_the_name_of_a_column_is_no_template(tmp_path, setting):
+    """It would be the name, or the caption, of every picture."""
+    (tmp_path / 'a.csv').write_text('image,caption\na.jpg,A dog.\n')
+    with pytest.raises(ValueError, match=rf"{setting} 'caption' is the name of a column: write {{caption}}"):
+        list(read_captions(str(tmp_path / 'a.csv'), 'csv', **{setting: 'caption'}))
 
 
 @real_files

@@ -156,6 +156,39 @@ def test_a_file_whose_format_is_named_and_a_model_of_momentum_encoders(retriever
         align(of, tmp_path / 'other', folder, device='cpu')
 
 
+def test_pictures_that_cannot_be_used_are_left_out_and_named(retriever, captions, tmp_path, capsys):
+    """Without them in the file the same is fitted."""
+    rows = json.loads(captions.read_text())
+    (tmp_path / 'torn.png').write_bytes((retriever / '0.png').read_bytes()[:60])
+    bad = [dict(image='none.png', caption='a dog'), dict(image=str(tmp_path / 'torn.png'), caption='a dog')]
+    bad += [dict(image='1.png', caption=[])]
+    (tmp_path / 'bad.json').write_text(json.dumps([*rows[:4], bad[0], *rows[4:], *bad[1:]]))
+    command = ['align', '--images', str(retriever), '--model', str(retriever), '--device', 'cpu']
+    assert main([*command, str(captions), '--out', str(tmp_path / 'good')]) == 0
+    assert main([*command, str(tmp_path / 'bad.json'), '--out', str(tmp_path / 'out')]) == 3
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith('left out')]
+    assert len(said) == 3 and 'none.png' in said[0] and 'torn.png' in said[1] and said[2].endswith('1.png: no caption')
+    found = [load_trained(tmp_path / name, device='cpu').model.image_proj.weight for name in ('good', 'out')]
+    assert torch.equal(*found)
+
+
+def test_a_test_leaves_nothing_out_and_is_looked_at_first(retriever, captions, tmp_path, capsys):
+    (tmp_path / 'test.json').write_text(json.dumps([dict(image='none.png', caption='a dog')]))
+    command = ['align', str(captions), '--images', str(retriever), '--model', str(retriever)]
+    command += ['--out', str(tmp_path / 'out')]
+    assert main([*command, '--test', str(tmp_path / 'test.json')]) == 2
+    assert 'a test leaves no picture out, and 1 cannot be used, the first: ' in capsys.readouterr().err
+    assert main([*command, '--test', str(tmp_path / 'test.json'), '--test-images', str(tmp_path / 'no')]) == 2
+    assert f'{tmp_path}/no/none.png' in capsys.readouterr().err
+    assert main([*command, '--test-reader', 'type=csv']) == 2
+    assert '--test-reader is of --test' in capsys.readouterr().err
+    assert main([*command[:2], *command[4:]]) == 2  # beside the captions are no pictures
+    assert 'of 30 pictures none can be used, the first: ' in (said := capsys.readouterr().err) and 'Trace' not in said
+    (tmp_path / 'file').write_text('')
+    assert main([*command[:-1], str(tmp_path / 'file/out')]) == 2
+    assert not (tmp_path / 'out').exists()
+
+
 def test_what_cannot_be_aligned_is_told(retriever, captions, detector, tmp_path, capsys):
     def said(*args) -> str:
         assert main(['align', *map(str, args), '--out', str(tmp_path / 'out')]) == 2

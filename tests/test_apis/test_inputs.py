@@ -46,6 +46,13 @@ def test_a_folder_gives_its_pictures_in_order(tmp_path):
         read(tmp_path / 'empty')
 
 
+def test_a_folder_from_a_mac_has_no_more_pictures_than_it_shows(tmp_path):
+    (tmp_path / '._a.jpg').write_bytes(b'of the file system')
+    (tmp_path / 'b.jpg').mkdir()
+    (tmp_path / 'a.jpg').write_bytes(b'')
+    assert [query.image for query in read_queries(tmp_path)] == [str(tmp_path / 'a.jpg')]
+
+
 def test_csv_with_a_mark_of_order_and_quoted_captions(tmp_path):
     file = tmp_path / 'pairs.csv'
     file.write_text('\ufeffimage,caption,id\na.jpg,"one, two",7\n,alone,8\nb.jpg,,9\n', encoding='utf-8')

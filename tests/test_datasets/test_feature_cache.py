@@ -1,6 +1,8 @@
 """Features of pictures on disk: of whom they are, how far they are, and what refuses them."""
 
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,8 +70,22 @@ def test_what_is_wrong_with_features_is_told(tmp_path):
     with pytest.raises(ValueError, match='must hold the number of pictures'):
         FeatureCache.begin(tmp_path, KEY, PICTURES).add(TOKENS[:1])
     (tmp_path / 'about.json').write_text('{"key": 1}')
-    with pytest.raises(ValueError, match="about.json: needs 'key' and 'pictures'"):
+    with pytest.raises(ValueError, match="about.json: needs 'key', 'pictures' and 'stamps', .*; delete the folder"):
         FeatureCache(tmp_path)
+
+
+def test_a_picture_that_was_changed_is_noticed(tmp_path):
+    pictures = [str(tmp_path / name) for name in PICTURES]
+    for path in pictures[:2]:  # the third one is not there
+        Path(path).write_bytes(b'one')
+    FeatureCache.begin(tmp_path / 'cache', KEY, pictures).add(TOKENS)
+    os.utime(pictures[0], ns=(1, 1))  # copied: another time, the same bytes
+    Path(pictures[1]).unlink()  # gone
+    assert FeatureCache.begin(tmp_path / 'cache', KEY, pictures).done == 3
+    for data in (b'two', b'three'):  # of the same size, and of another
+        Path(pictures[0]).write_bytes(data)
+        with pytest.raises(ValueError, match=r'a.jpg: is another picture than the one whose features .*cache holds'):
+            FeatureCache.begin(tmp_path / 'cache', KEY, pictures)
 
 
 def test_the_transform_reads_a_group_as_pictures_of_one_channel(tmp_path):

@@ -139,3 +139,7 @@ def test_a_pair_is_taught_from_features_as_from_its_picture(tiny_config, tmp_pat
     flipped.train_dataloader.dataset.pipeline.insert(2, dict(type='RandomFlip', prob=0.5))
     with pytest.raises(ValueError, match='RandomFlip after LoadImageFeatures: pictures are encoded once'):
         trained(flipped)
+    inside = detector_config(tiny_config, tmp_path / 'inside', True)
+    inside.train_dataloader.dataset.pipeline[1]['transforms'].insert(1, dict(type='RandomFlip', prob=0.5))
+    with pytest.raises(ValueError, match='a transform of LoadImageFeatures changes pictures at random'):
+        trained(inside)

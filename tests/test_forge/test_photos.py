@@ -5,6 +5,7 @@ The photos are drawn. Their faces are where the caption file says, or where a ca
 
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -203,9 +204,44 @@ def test_lists_name_the_splits(archive, tmp_path):
     for split, records in read(tmp_path / 'set').items():
         told = {int(record['photo'][:3]) for record in records}
         assert told <= set(dict(val=range(10), test=range(10, 24), train=range(24, 60))[split]), split
+    assert not list((tmp_path / 'set').glob('*.part'))
+    make(archive, tmp_path / 'shares', lists=dict(test=lists['test']), val=0, test=0.5)
+    told = {record['photo'] for record in json.loads((tmp_path / 'shares/metadata/test.json').read_text())}
+    assert told <= set(names['test'].read_text().split()), 'a split with a list takes no part in the lot'
+    names['test'].write_text('012.png\n012.JPG\n013\n')
+    with pytest.raises(
+        ValueError, match=r"test: no photo of the captions has the name '012.JPG' \(2 such\); .*'000.png'"
+    ):
+        make(archive, tmp_path / 'other', lists=lists)
     names['test'].write_text('003.png\n')
     with pytest.raises(ValueError, match=r"'003\.png' is in the list of val, too"):
         make(archive, tmp_path / 'other', lists=lists)
+
+
+def test_a_photo_or_a_language_model_that_was_changed_makes_another_set(archive, tmp_path):
+    folder = tmp_path / 'archive'
+    shutil.copytree(archive, folder)
+    make(folder, tmp_path / 'set')
+    os.utime(folder / '002.png', ns=(1, 1))
+    with pytest.raises(ValueError, match="holds a set made with other arguments: photos was '[0-9a-f]+', not '"):
+        make(folder, tmp_path / 'set')
+
+
+def test_a_folder_without_the_pictures_leaves_the_set_that_was(archive, made):
+    before = contents(made[0])
+    with pytest.raises(
+        ValueError, match=r'pictures none is a file in nowhere; .*nowhere/000.png. Name .*: --image-root'
+    ):
+        photos.make_photo_set(archive / 'captions.json', made[0], Path('nowhere'), dict(type='albef'), force=True)
+    assert contents(made[0]) == before
+
+
+def test_a_line_of_pixels_on_the_contact_sheet(tmp_path):
+    """It is scaled to a height of one pixel, not to none."""
+    cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((1, 640, 3), np.uint8))
+    record = dict(photo='a', image='a.jpg', fake_image_box=[], fake_text_pos=[0], true_text='a', text='b')
+    records = [dict(record, fake_cls='orig'), dict(record, fake_cls='text_swap')]
+    assert photos.draw_sheet(tmp_path, records, 1).shape[1] > 900
 
 
 def test_the_base_config_reads_it(made):

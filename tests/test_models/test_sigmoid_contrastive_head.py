@@ -37,6 +37,11 @@ def test_loss_by_hand_and_its_start():
     assert head.logit_scale.item() == pytest.approx(math.log(10)) and head.logit_bias.item() == -10
 
 
+def test_a_batch_without_pairs_is_an_error():
+    with pytest.raises(ValueError, match='SigmoidContrastiveHead: there is no pair in the batch'):
+        SigmoidContrastiveHead().loss(pairs(0), torch.zeros(0, dtype=torch.int64))
+
+
 def test_all_captions_of_the_picture_are_right():
     head, features = SigmoidContrastiveHead(5.0, -2.0, multi_positive=True, loss_weight=0.5), pairs(3)
     right = {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2)}

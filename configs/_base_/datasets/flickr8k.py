@@ -1,5 +1,6 @@
-"""Flickr8k, squashed to 288 pixels: 6,000 training photos with five captions each, a thousand to choose on, a thousand
-to test on. The photos' features are worked out once and kept, so that an epoch costs only what is trained.
+"""Flickr8k, squashed to 288 pixels: 6,000 training photos with five captions each (3,000 in docs/real_photos.md), a
+thousand to choose on, a thousand to test on. The photos' features are worked out once and kept, so that an epoch costs
+only what is trained.
 """
 
 data_root = 'data/flickr8k/'

@@ -327,7 +327,8 @@ class LoadImageFeatures(BaseTransform):
     """Read what a frozen image encoder has made of the F pictures of a group, or the one of a pair, in their place.
 
     FeatureCacheHook fills the folder before the first epoch. An epoch then costs only what is trained, and every epoch
-    sees the same: there can be no augmentation of pictures, and the hook refuses transforms that try.
+    sees the same: there can be no augmentation of pictures, and the hook refuses transforms that try. The picture of a
+    pair is read all the same, for its size and its box.
 
     Required Keys: img_paths and box (None: parts of pictures are not kept) of a group, img_path of a pair
     Added Keys: imgs (list of ``(T, C, 1)``, as a picture of one channel: T tokens of C channels) of a group; of a pair

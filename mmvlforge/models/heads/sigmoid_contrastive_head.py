@@ -71,6 +71,8 @@ class SigmoidContrastiveHead(BaseModule):
         sizes = [size]
         if processes > 1:  # they wait here for each other anyway, so that the host may wait for the numbers too
             sizes = torch.cat(all_gather(torch.tensor([size], device=image_ids.device))).tolist()
+        if not sum(sizes):
+            raise ValueError('SigmoidContrastiveHead: there is no pair in the batch')
         with full_precision(features.image):
             texts = F.pad(features.text, (0, 0, 0, max(sizes) - size))
             ids = F.pad(image_ids, (0, max(sizes) - size), value=-1)
