@@ -107,6 +107,16 @@ def test_results_that_were_edited_are_not_gone_on_with(check, pairs, tmp_path):
         assert out.read_bytes() == b''.join(lines)
 
 
+def test_a_list_may_be_moved(check, pairs, tmp_path):
+    source, out = write_list(tmp_path / 'pairs.jsonl', pairs), tmp_path / 'results.jsonl'
+    check_batch(check, source, out, 4, 0)
+    out.write_bytes(b''.join(out.read_bytes().splitlines(keepends=True)[:2]))
+    (tmp_path / 'moved').mkdir()
+    source.rename(tmp_path / 'moved/pairs.jsonl')
+    (tmp_path / 'broken.jpg').rename(tmp_path / 'moved/broken.jpg')
+    assert check_batch(check, tmp_path / 'moved/pairs.jsonl', out, 4, 0).before == 2
+
+
 def test_kills_lose_and_double_nothing(detector, check, pairs, tmp_path):
     source, out = write_list(tmp_path / 'pairs.jsonl', pairs, times=15), tmp_path / 'results.jsonl'
     command = [sys.executable, '-m', 'mmvlforge', 'check-batch', str(source), '--model', str(detector)]
