@@ -79,7 +79,9 @@ class ManipulationInferencer(ForgeInferencer):
 
     def check_kind(self) -> None:
         """Raise ValueError if the config is none of manipulation detection."""
-        meta = self.dataset.metainfo
+        meta, name = self.dataset.metainfo, type(self.trained.model).__name__
+        if not hasattr(self.trained.model, 'type_head'):
+            raise ValueError(f'{self.trained.config}: a {name} is no detector of manipulations, which alone can check')
         if 'image_types' not in meta or 'text_types' not in meta:
             raise ValueError(
                 f'{self.trained.config}: its {type(self.dataset).__name__} names no image_types and text_types, '
@@ -292,8 +294,9 @@ def _is_strange(result: dict) -> bool:
 
 
 def _reads(item: Item) -> bool:
-    """Whether the model knows a word of the caption."""
-    return any(word not in item.unknown for word in item.word_ids)
+    """Whether the model knows a word of the caption, which punctuation is not."""
+    known = (item.words[word] for word in item.word_ids if word not in item.unknown)
+    return any(any(map(str.isalnum, word)) for word in known)
 
 
 def _copies(picture: Picture) -> dict[str, Picture]:

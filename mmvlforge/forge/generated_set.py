@@ -67,7 +67,7 @@ def _prepare(out: Path, name: str, parts: Sequence[str], arguments: dict, force:
             return False
         if not force:
             raise ValueError(
-                f'{out} holds a set made with other arguments: {_differences(held, arguments)}. Choose another folder, '
+                f'{out} holds a set made with other arguments: {_differences(held, arguments)}; choose another folder, '
                 'or add --force.'
             )
     elif not unfinished.exists():

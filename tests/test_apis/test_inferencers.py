@@ -284,11 +284,18 @@ def test_bfloat16(detector, pairs, check):
 
 
 def test_the_wrong_kind_of_model_is_told(detector, retriever):
-    with pytest.raises(ValueError, match='its RetrievalDataset names no image_types'):
+    with pytest.raises(ValueError, match='a ViLEM is no detector of manipulations, which alone can check'):
         ManipulationInferencer(retriever)
     for kind in (RetrievalInferencer, ProofreadInferencer):
         with pytest.raises(ValueError, match='a ManipulationDetector is no dual encoder'):
             kind(detector)
+
+
+@pytest.mark.parametrize('caption', ['!!!', '... ?'])
+def test_a_caption_without_a_word_gives_no_verdict(detector, pairs, caption):
+    answer = ManipulationInferencer(detector)((pairs[0][0], caption))['predictions'][0]
+    assert answer['verdict'] is None and answer['fake_score'] is None
+    assert any('no word of the caption that the model knows: not judged are verdict' in w for w in answer['warnings'])
 
 
 def test_vectors_of_pictures_and_captions_alone(retriever):
