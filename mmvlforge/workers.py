@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 
-__all__ = ['ordered_map']
+__all__ = ['begin_worker', 'ordered_map']
 
 
 @contextmanager
@@ -41,11 +41,11 @@ def ordered_map(
         return
     with ExitStack() as stack:
         with _deaf_to_interrupts():
-            pool = stack.enter_context(multiprocessing.get_context(method).Pool(workers, _begin))
+            pool = stack.enter_context(multiprocessing.get_context(method).Pool(workers, begin_worker))
         yield lambda function, items: collect(pool.imap(function, items, chunksize=32))
 
 
-def _begin() -> None:
+def begin_worker(number: int = 0) -> None:
     """A new process: alone on its core, and no longer at work than the one that started it, even if that is killed."""
     cv2.setNumThreads(0)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -27,6 +26,7 @@ from mmvlforge.apis.inputs import Query, batched, read_list
 from mmvlforge.apis.manipulation import ManipulationInferencer
 from mmvlforge.folder_lock import folder_lock
 from mmvlforge.manifest import described_file, new_manifest, text_fingerprint
+from mmvlforge.workers import begin_worker
 
 __all__ = ['BatchCounts', 'check_batch', 'prepared_batches']
 
@@ -115,7 +115,7 @@ def prepared_batches(
         batch_sampler=batched(queries, batch_size),  # the queries themselves in place of indices
         num_workers=workers,
         collate_fn=_dumps,
-        worker_init_fn=_alone,
+        worker_init_fn=begin_worker,
         multiprocessing_context='fork' if workers else None,
     )
     try:
@@ -153,10 +153,6 @@ def _dumps(items: list) -> bytes:
     file = io.BytesIO()
     _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(items)
     return file.getvalue()
-
-
-def _alone(worker: int) -> None:
-    cv2.setNumThreads(0)
 
 
 def _num_workers(workers: int | None) -> int:

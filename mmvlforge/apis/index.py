@@ -85,9 +85,9 @@ class PictureIndex:
                 found = about.get(what) or {}
                 if found.get('fingerprint') != wanted['fingerprint']:
                     raise ValueError(
-                        f'{uri}: was built with another {what}: its fingerprint was {found.get("fingerprint")} '
-                        f'({found.get("name")}), not {wanted["fingerprint"]} ({wanted["name"]}); take that model, or '
-                        'build another index'
+                        f'{uri}: was built by other {what} ({found.get("name")}): the fingerprint was '
+                        f'{found.get("fingerprint")}, not {wanted["fingerprint"]} ({wanted["name"]}); take that model, '
+                        'or build another index'
                     )
         self.about: dict[str, Any] = about
 
@@ -324,18 +324,25 @@ def _merged(entry: Entry, record: Source) -> Entry:
 
 def _made_by(ask: RetrievalInferencer) -> dict[str, dict]:
     """What an index must have been made by, with fingerprints."""
-    pipeline = _without_names(ask.trained.cfg.test_dataloader.dataset.to_dict().get('pipeline', []))
-    told = json.dumps(pipeline, sort_keys=True, default=str)
+    cfg = ask.trained.cfg.to_dict()
     return dict(
-        model=ask.trained.describe(), preprocessing=dict(name='test pipeline', fingerprint=text_fingerprint(told))
+        model=ask.trained.describe(),  # its weights
+        settings=_fingerprint('model', cfg['model']),  # which of two encoders answers, how they are projected
+        preprocessing=_fingerprint('test pipeline', cfg['test_dataloader']['dataset'].get('pipeline', [])),
     )
 
 
-def _without_names(value: Any) -> Any:
-    """Settings without names, which are of tokenizers and may be of a folder that was moved."""
+def _fingerprint(name: str, settings: Any) -> dict[str, str]:
+    return dict(name=name, fingerprint=text_fingerprint(json.dumps(_lasting(settings), sort_keys=True, default=str)))
+
+
+def _lasting(value: Any) -> Any:
+    """Settings without how weights began, and without the folders that files lie in, which may be moved."""
     if isinstance(value, dict):
-        return {key: _without_names(inner) for key, inner in value.items() if key != 'name'}
-    return [_without_names(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {key: _lasting(inner) for key, inner in value.items() if key != 'init_cfg'}
+    if isinstance(value, str):
+        return value.rpartition('/')[2]
+    return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def asked_with(uri: str, collection: str = 'mmvlforge') -> tuple[str, str | None]:
