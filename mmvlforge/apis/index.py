@@ -18,14 +18,15 @@ from mmvlforge.apis.index_stores import Entry, Found, open_store
 from mmvlforge.apis.inputs import ImageSource, Picture, Query
 from mmvlforge.apis.retrieval import RetrievalInferencer
 from mmvlforge.datasets.transforms.loading import UnusableImageError
+from mmvlforge.evaluation.near_copies import likeness
 from mmvlforge.folder_lock import folder_lock
 from mmvlforge.manifest import new_manifest, text_fingerprint
 
-__all__ = ['NEARLY', 'Added', 'PictureIndex', 'asked_with', 'known_pictures']
+__all__ = ['NEARLY', 'Added', 'KnownPicture', 'PictureIndex', 'asked_with', 'known_pictures']
 
 SCHEMA = 'mmvlforge.index/1'
-# From this similarity on two files are held for the same picture; docs/search.md says how it was chosen.
-NEARLY = 0.9
+# From this likeness on two files are held for one picture; docs/search.md says how it was chosen.
+NEARLY = 0.85
 _CHUNK = 256  # records that are looked up together
 
 
@@ -45,6 +46,26 @@ class Added(NamedTuple):
     changed: int
     removed: int
     left_out: list[str]
+
+
+class KnownPicture(NamedTuple):
+    """A picture of an index that is the one asked about.
+
+    Attributes:
+        kind: ``'same'``, the very file, or ``'nearly'``: recompressed, resized, cropped, mirrored or without colours.
+        likeness: Of the pixels, 1 at the most.
+        entry: The picture.
+    """
+
+    kind: str
+    likeness: float
+    entry: Entry
+
+    def flat(self) -> dict[str, Any]:
+        """As a result of a check carries it."""
+        entry = self.entry
+        told = dict(path=entry.paths[0], captions=entry.captions, paths=entry.paths, fields=entry.fields, id=entry.id)
+        return dict(kind=self.kind, likeness=self.likeness, **told)
 
 
 class PictureIndex:
@@ -359,20 +380,34 @@ def asked_with(uri: str, collection: str = 'mmvlforge') -> tuple[str, str | None
 
 
 def known_pictures(
-    index: PictureIndex, image: ImageSource, topk: int = 5, nearly: float = NEARLY
-) -> list[tuple[str, Found]]:
+    index: PictureIndex, image: ImageSource, candidates: int = 20, nearly: float = NEARLY
+) -> list[KnownPicture]:
     """Whether an index knows a picture, and with which captions: the same picture with another one is a common fake.
 
     Args:
         index: The index.
         image: The picture.
-        topk: How many are looked at.
-        nearly: Similarity from which on two files are held for the same picture, recompressed, resized or cropped.
+        candidates: How many of the nearest are looked at, pixel by pixel; those whose files are gone cannot be.
+        nearly: From this :func:`mmvlforge.evaluation.near_copies.likeness` on two are held for one.
 
     Returns:
-        ``'same'`` (the very file) or ``'nearly'``, and what was found; the best first.
+        The very file first, then the most alike.
+
+    Raises:
+        ValueError: The picture cannot be read.
     """
-    id = Picture(image).sha256
-    found = index.search(image=image, topk=topk)
-    same = [('same', Found(entry, 1.0)) for entry in index.store.get([id]).values()]
-    return same + [('nearly', hit) for hit in found if hit.entry.id != id and hit.similarity >= nearly]
+    picture = Picture(image, index._model().max_pixels)
+    same = [KnownPicture('same', 1.0, entry) for entry in index.store.get([picture.sha256]).values()]
+    seen = picture.rgb()
+    found = []
+    for hit in index.search(image=image, topk=candidates):
+        if hit.entry.id == picture.sha256:
+            continue
+        try:
+            other = Picture(picture_bytes(hit.entry.paths[0]), picture.max_pixels).rgb()
+        except ValueError:
+            continue
+        alike = likeness(seen, other)
+        if alike >= nearly:
+            found.append(KnownPicture('nearly', round(alike, 3), hit.entry))
+    return same + sorted(found, key=lambda known: -known.likeness)

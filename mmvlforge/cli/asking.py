@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mmvlforge.annotations.values import one_line
 from mmvlforge.cli.output import CfgOptions, Stopped, read_cfg_options
 from mmvlforge.cli.progress import progress
 
@@ -40,6 +41,9 @@ def check(
         str | None, typer.Option(metavar='PAGE', help='evidence report to write, HTML, with the JSON beside it')
     ] = None,
     date: Annotated[str | None, typer.Option(help='date of that report (default: now)')] = None,
+    index: Annotated[
+        str | None, typer.Option(metavar='URI', help='look the picture up in an index, see mmvlforge index')
+    ] = None,
     stability: Stability = True,
     provenance: Provenance = True,
     device: Device = None,
@@ -53,12 +57,16 @@ def check(
     """
     if image == caption == '-':
         raise typer.BadParameter('give a picture, a caption or both')
+    if index is not None and image == '-':
+        raise typer.BadParameter('--index looks a picture up: give one')
     from mmvlforge.apis import ManipulationInferencer
 
     options = read_cfg_options(cfg_options)
     settings = dict(stability=stability, provenance=provenance)
     inferencer = ManipulationInferencer(model, checkpoint, device, bf16, options, **settings)
     found, drawn = _ask(inferencer, image, caption, save, draws=report is not None)
+    if index is not None:
+        found['index_hits'] = _known(index, image, device, bf16)
     if report is not None:
         from mmvlforge.reports.evidence import write_evidence
 
@@ -78,6 +86,13 @@ def check(
         print(f'manipulated region: {found["box"] or "none"} (x1, y1, x2, y2 in pixels)')
     if caption != '-':
         print(f'manipulated words: {" ".join(word["word"] for word in found["words"] if word["marked"]) or "none"}')
+    for hit in found.get('index_hits', ()):
+        how = 'the same file' if hit['kind'] == 'same' else f'nearly the same picture ({hit["likeness"]:.2f})'
+        with_what = ' and '.join(f'"{one_line(text)}"' for text in hit['captions'])
+        told = f', with the caption {with_what}' if with_what else ', without a caption'
+        print(f'known to the index: {how}, {one_line(hit["path"])}{told}')
+    if found.get('index_hits') == []:
+        print('not known to the index')
     if report is not None:
         print(f'report: {report}')
     _warn(found)
@@ -177,7 +192,6 @@ def search(
     There is a best picture for whatever is asked: a similarity says which picture comes before which, no more. All
     pictures are encoded at each call.
     """
-    from mmvlforge.annotations.values import one_line
     from mmvlforge.apis import RetrievalInferencer
     from mmvlforge.apis.retrieval import search_folder
 
@@ -215,6 +229,15 @@ def _ask(inferencer, image: str, caption: str, save: str | None, draws: bool = F
 
         save_picture(drawn, save)
     return answer['predictions'][0], drawn
+
+
+def _known(uri: str, image: str, device: str | None, bf16: bool) -> list[dict]:
+    """What an index knows of a picture."""
+    from mmvlforge.apis import RetrievalInferencer
+    from mmvlforge.apis.index import PictureIndex, asked_with, known_pictures
+
+    ask = RetrievalInferencer(*asked_with(uri), device=device, bf16=bf16, show_progress=False)
+    return [known.flat() for known in known_pictures(PictureIndex(uri, ask), image)]
 
 
 def _warn(found: dict) -> None:

@@ -133,11 +133,13 @@ def test_another_model_is_refused(ask, archive, uri, retriever, tmp_path):
     shutil.copytree(retriever, other)
     config = other / 'tiny.py'
     config.write_text(config.read_text() + '\nmodel.update(momentum_features=True)\n')
-    PictureIndex(uri, RetrievalInferencer(other, device='cpu'))  # the same weights
-    config.write_text(config.read_text() + '\ntest_dataloader.dataset.pipeline[0].update(max_pixels=7)\n')
-    with pytest.raises(
-        ValueError, match=r'was built by other preprocessing \(test pipeline\): the fingerprint was \w+, not \w+'
-    ):
+    with pytest.raises(ValueError, match=r'was built by other settings \(model\)'):  # the same weights, other encoder
+        PictureIndex(uri, RetrievalInferencer(other, device='cpu'))
+    shutil.copy(retriever / 'tiny.py', config)
+    PictureIndex(uri, RetrievalInferencer(other, device='cpu'))  # the same, moved
+    config.write_text(config.read_text() + "\ntest_dataloader['dataset']['pipeline'][0]['max_pixels'] = 7\n")
+    told = r'was built by other preprocessing \(test pipeline\): the fingerprint was \w+, not \w+'
+    with pytest.raises(ValueError, match=told):
         PictureIndex(uri, RetrievalInferencer(other, device='cpu'))
     about = json.loads((tmp_path / 'exact/about.json').read_text())
     (tmp_path / 'exact/about.json').write_text(json.dumps(dict(about, model=dict(about['model'], fingerprint='0'))))
@@ -262,12 +264,33 @@ def test_sources_that_are_none(tmp_path):
 def test_known_pictures(ask, archive, tmp_path):
     index = PictureIndex(str(tmp_path / 'index'), ask, new=True)
     index.add(str(archive / 'list.csv'))
-    kind, hit = known_pictures(index, str(archive / 'deep/copy.png'))[0]
-    assert kind == 'same' and hit.entry.captions == ['picture 0', 'another caption']
+    (found,) = known_pictures(index, str(archive / 'deep/copy.png'))
+    assert found.kind == 'same' and found.entry.captions == ['picture 0', 'another caption']
     Image.open(archive / '03.png').save(tmp_path / 'copy.jpg', quality=95)
-    found = known_pictures(index, str(tmp_path / 'copy.jpg'), nearly=0.99)  # to a model of no training all are alike
-    assert found and {kind for kind, _ in found} == {'nearly'}
-    assert not known_pictures(index, str(tmp_path / 'copy.jpg'), nearly=1.1)
+    (found,) = known_pictures(index, str(tmp_path / 'copy.jpg'), candidates=40)
+    assert found.kind == 'nearly' and found.likeness > 0.95 and found.flat()['path'] == str(archive / '03.png')
+    assert found.flat()['captions'] == ['picture 3'] and found.flat()['fields'] == dict(year=2003, source='ap')
+    picture(tmp_path / 'new.png', np.random.default_rng(9))
+    assert known_pictures(index, str(tmp_path / 'new.png'), candidates=40) == []
+
+
+def test_check_tells_of_a_picture_that_is_known(ask, archive, detector, tmp_path, capsys):
+    """Beside the verdict, which it does not enter."""
+    PictureIndex(str(tmp_path / 'index'), ask, new=True).add(str(archive / 'list.csv'))
+    command = ['check', str(archive / '07.png'), 'a caption', '--model', str(detector), '--device', 'cpu']
+    assert main([*command, '--json']) == 0
+    plain = json.loads(capsys.readouterr().out)
+    page = tmp_path / 'report.html'
+    assert main([*command, '--json', '--index', str(tmp_path / 'index'), '--report', str(page)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told.pop('index_hits')[0]['captions'] == ['picture 7'] and told == plain
+    assert 'picture 7' in page.read_text()
+    assert main([*command, '--index', str(tmp_path / 'index')]) == 0
+    assert (
+        f'known to the index: the same file, {archive}/07.png, with the caption "picture 7"' in capsys.readouterr().out
+    )
+    assert main(['check', '-', 'a caption', '--model', str(detector), '--index', str(tmp_path / 'index')]) == 2
+    assert '--index looks a picture up' in capsys.readouterr().err
 
 
 def test_the_command(archive, retriever, tmp_path, capsys):
