@@ -156,6 +156,7 @@ class PictureIndex:
                 for item, _, result in ask.answered(ready):
                     work.take(result['id'], result, item.picture if item else None)
             work.write()
+            self.store.finish()
         return Added(work.records, work.new, work.changed, work.removed, work.left_out)
 
     def search(

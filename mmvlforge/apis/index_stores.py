@@ -73,6 +73,9 @@ class Store(Protocol):
     def search(self, vectors: np.ndarray, topk: int, condition: Condition | None = None) -> list[list[Found]]:
         """The nearest pictures of each of ``(Q, D)`` vectors, the nearest first."""
 
+    def finish(self) -> None:
+        """Make ready to be searched what was written; it is safe without."""
+
     def count(self) -> int:
         """How many pictures there are."""
 
@@ -229,6 +232,9 @@ class ExactStore:
         held = [i for i, entry in enumerate(entries) if condition.holds(entry.fields)]
         return rows[held], [entries[i] for i in held]
 
+    def finish(self) -> None:
+        pass
+
     def _matrix(self) -> np.ndarray:
         if self._vectors is None:
             path = self.folder / 'vectors.f32'
@@ -265,6 +271,7 @@ class MilvusStore:
     def __init__(self, uri: str, collection: str) -> None:
         # Processes that decode pictures are forked; they never call, and gRPC's care for them would only be in the way.
         os.environ.setdefault('GRPC_ENABLE_FORK_SUPPORT', '0')
+        os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
@@ -324,7 +331,9 @@ class MilvusStore:
         for field in fields:
             schema.add_field(field, DataType.JSON)
         params = MilvusClient.prepare_index_params()
-        params.add_index('vector', index_type='AUTOINDEX', metric_type='IP')
+        # Milvus Lite takes minutes to build another index of 100,000 pictures, each time that it is opened.
+        kind = 'FLAT' if self.kind == 'Milvus Lite' else 'AUTOINDEX'
+        params.add_index('vector', index_type=kind, metric_type='IP')
         self.client.create_collection(name, schema=schema, index_params=params, consistency_level='Strong')
 
     @_plainly
@@ -369,6 +378,10 @@ class MilvusStore:
         return [
             [Found(_entry(dict(hit['entity'], id=hit['id'])), float(hit['distance'])) for hit in hits] for hits in found
         ]
+
+    @_plainly
+    def finish(self) -> None:
+        self.client.flush(self.name)
 
     @_plainly
     def count(self) -> int:

@@ -77,6 +77,7 @@ def time_search(ask: RetrievalInferencer, args: argparse.Namespace, folder: Path
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             entries = [Entry(f'{first + i:064d}', [f'/{first + i}.jpg'], [], {}) for i in range(len(vectors))]
             index.store.put(entries, vectors)
+        index.store.finish()
         written = time.perf_counter() - start
         times = []
         for number in range(23):
