@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
@@ -12,7 +13,7 @@ import numpy as np
 
 from mmvlforge.annotations.values import one_line
 from mmvlforge.apis.batch import prepared_batches
-from mmvlforge.apis.index_filter import parse_condition
+from mmvlforge.apis.index_filter import parse_filter
 from mmvlforge.apis.index_sources import Source, picture_bytes, read_source
 from mmvlforge.apis.index_stores import Entry, Found, open_store
 from mmvlforge.apis.inputs import ImageSource, Picture, Query
@@ -28,6 +29,7 @@ SCHEMA = 'mmvlforge.index/1'
 # From this likeness on two files are held for one picture; docs/search.md says how it was chosen.
 NEARLY = 0.85
 _CHUNK = 256  # records that are looked up together
+_MOST = 60_000  # bytes of a picture's paths, captions and columns as JSON; Milvus has a limit of 65,535 for each
 
 
 class Added(NamedTuple):
@@ -172,14 +174,14 @@ class PictureIndex:
             text: Words.
             image: A picture. With words too, what is looked for is the sum of both vectors.
             topk: How many.
-            where: Condition on columns, see :func:`mmvlforge.apis.index_filter.parse_condition`.
+            where: Condition on columns, see :func:`mmvlforge.apis.index_filter`.
 
         Raises:
             ValueError: There is nothing to look for, or the picture, the words or the condition cannot be read.
         """
         if text is None and image is None:
             raise ValueError('give words, a picture or both to look for')
-        condition = parse_condition(where) if where else None
+        condition = parse_filter(where) if where else None
         return self.store.search(self.vector(text, image)[None], topk, condition)[0]
 
     def vector(self, text: str | None = None, image: ImageSource | None = None) -> np.ndarray:
@@ -200,9 +202,9 @@ class PictureIndex:
         with self._lock():
             ids: list[str] = []
             for name in names:
-                found = list(self.store.get([name])) or [
-                    entry.id for path in (name, str(Path(name).absolute())) for entry in self.store.at([path])
-                ]
+                # Milvus takes ids into an expression as they are.
+                found = list(self.store.get([name])) if re.fullmatch('[0-9a-f]{64}', name) else []
+                found = found or [entry.id for entry in self.store.at([name, str(Path(name).absolute())])]
                 if not found:
                     raise ValueError(f'{name}: is no picture of {self.uri}; nothing was removed')
                 ids += found
@@ -280,12 +282,12 @@ class _Work:
                     continue
                 there = known.get(id) or self.written.get(id)
                 if there is not None:
-                    known[id] = _merged(there, record)
+                    known[id] = self._merged(there, record)
                     before.setdefault(id, there)
                 elif id in self.waiting:
-                    self.waiting[id] = _merged(self.waiting[id], record)
-                else:
-                    self.waiting[id] = _merged(Entry(id, [], [], {}), record)
+                    self.waiting[id] = self._merged(self.waiting[id], record)
+                elif (first := self._merged(Entry(id, [], [], {}), record)).paths:
+                    self.waiting[id] = first
                     yield Query(record.path if record.data is None else record.data, None, id)  # type: ignore[arg-type]
             changed = [entry for id, entry in known.items() if entry != before[id]]
             self.store.update(changed)
@@ -315,6 +317,20 @@ class _Work:
                 self.store.update([entry._replace(paths=paths)])
                 self.changed += 1
 
+    def _merged(self, entry: Entry, record: Source) -> Entry:
+        """A picture with one more record; without, if that would be more than a store can hold."""
+        captions = [record.caption] if record.caption and record.caption not in entry.captions else []
+        paths = [record.path] if record.path not in entry.paths else []
+        # Of several records of a picture the last one that names a column counts.
+        fields = {**entry.fields, **record.fields}
+        merged = Entry(entry.id, [*entry.paths, *paths], [*entry.captions, *captions], fields)
+        size = len(json.dumps(merged[1:], ensure_ascii=False).encode()) if merged != entry else 0
+        if size > _MOST:
+            told = f'{record.path}: paths, captions and columns of this picture take {size} bytes, at most {_MOST} fit'
+            self.left_out.append(one_line(told))
+            return entry
+        return merged
+
     def take(self, id: str, result: dict, picture: Picture | None) -> None:
         """Keep the vector of a picture, or say why there is none."""
         if 'error' in result or picture is None or picture.sha256 != id:
@@ -335,13 +351,6 @@ class _Work:
         self.written.update(entries)
         self.vectors = {}
         self.progress(self.records)
-
-
-def _merged(entry: Entry, record: Source) -> Entry:
-    captions = [record.caption] if record.caption and record.caption not in entry.captions else []
-    paths = [record.path] if record.path not in entry.paths else []
-    # Of several records of a picture the last one that names a column counts.
-    return Entry(entry.id, [*entry.paths, *paths], [*entry.captions, *captions], {**entry.fields, **record.fields})
 
 
 def _made_by(ask: RetrievalInferencer) -> dict[str, dict]:
