@@ -17,7 +17,9 @@ from mmvlforge.apis.index_filter import parse_filter
 from mmvlforge.apis.index_sources import Source, picture_bytes, read_source
 from mmvlforge.apis.index_stores import Entry, Found, open_store
 from mmvlforge.apis.inputs import ImageSource, Picture, Query
+from mmvlforge.apis.loading import NAMED
 from mmvlforge.apis.retrieval import RetrievalInferencer
+from mmvlforge.config_files import find_config
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.evaluation.near_copies import likeness
 from mmvlforge.folder_lock import folder_lock
@@ -96,16 +98,19 @@ class PictureIndex:
             if not new or ask is None:
                 raise ValueError(nothing)
             dims = ask.encode_texts(['a picture']).shape[1]
-            asked = dict(config=str(Path(ask.trained.config).absolute()), checkpoint=None)
-            if ask.trained.checkpoint != 'init_cfg':
-                asked['checkpoint'] = str(Path(ask.trained.checkpoint).absolute())
-            self.store.create(new_manifest('index build', schema=SCHEMA, asked=asked, **_made_by(ask)), dims)
+            config = Path(ask.trained.config).absolute()
+            named = next((name for name, ours in NAMED.items() if Path(find_config(ours)).absolute() == config), None)
+            self.store.create(new_manifest('index build', schema=SCHEMA, named=named, **_made_by(ask)), dims)
             about = self.store.about() or {}
         if about.get('schema') != SCHEMA:
             raise ValueError(f'{uri}: is an index of the form {about.get("schema")!r}, this program reads {SCHEMA!r}')
+        for what, keys in (('model', ('name', 'fingerprint')), ('settings', ()), ('preprocessing', ('fingerprint',))):
+            found = about.get(what)
+            if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in keys):
+                raise ValueError(f'{uri}: does not say which {what} it was built with: it is damaged')
         if ask is not None:
             for what, wanted in _made_by(ask).items():
-                found = about.get(what) or {}
+                found = about[what]
                 if found.get('fingerprint') != wanted['fingerprint']:
                     raise ValueError(
                         f'{uri}: was built by other {what} ({found.get("name")}): the fingerprint was '
@@ -376,17 +381,22 @@ def _lasting(value: Any) -> Any:
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def asked_with(uri: str, collection: str = 'mmvlforge') -> tuple[str, str | None]:
-    """Config and checkpoint of the model that an index was built with, where they lay then.
+def asked_with(uri: str, collection: str = 'mmvlforge') -> str:
+    """Name of the model that an index was built with, if it is one of ours.
+
+    Any other must be given by whoever asks: a model is a config, which runs, and what an index says is data.
 
     Raises:
-        ValueError: There is no index, or they are not there any more.
+        ValueError: There is no index, or it was built with another model.
     """
-    asked = PictureIndex(uri, collection=collection).about['asked']
-    for path in asked.values():
-        if path is not None and not Path(path).is_file():
-            raise ValueError(f'{uri}: was built with {path}, which is not there any more; give the model: --model')
-    return asked['config'], asked['checkpoint']
+    about = PictureIndex(uri, collection=collection).about
+    name = about.get('named')
+    if not isinstance(name, str) or name not in NAMED:
+        made = about['model']
+        raise ValueError(
+            f'{uri}: was built with the model {made["name"]} (fingerprint {made["fingerprint"]}); say where it lies'
+        )
+    return name
 
 
 def known_pictures(

@@ -214,10 +214,13 @@ def info(
 
 
 def _ask(uri: str, collection: str, model: str | None, checkpoint: str | None, device: str | None, bf16: bool) -> Any:
-    """The model that is named, or the one that the index was built with."""
+    """The model that is given, or the starter model if the index was built with it."""
     from mmvlforge.apis import RetrievalInferencer
     from mmvlforge.apis.index import asked_with
 
     if model is None:
-        model, checkpoint = asked_with(uri, collection)
+        try:
+            model = asked_with(uri, collection)
+        except ValueError as error:
+            raise ValueError(f'{error}: --model M') from None
     return RetrievalInferencer(model, checkpoint, device, bf16, show_progress=False)

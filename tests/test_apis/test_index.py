@@ -90,7 +90,6 @@ def test_an_archive_is_built_and_searched(ask, archive, uri):
         hits = index.search('cars', topk=40, where=where)
         assert sorted(int(hit.entry.paths[0][-6:-4]) for hit in hits) == wanted, where
     assert index.recall(20) == pytest.approx(1)
-    assert asked_with(uri) == (str(ask.trained.config), str(ask.trained.checkpoint))
 
 
 def test_it_is_added_to_changed_and_deleted_from(ask, archive, uri, tmp_path):
@@ -148,6 +147,29 @@ def test_another_model_is_refused(ask, archive, uri, retriever, tmp_path):
     (tmp_path / 'exact/about.json').write_text(json.dumps(dict(about, schema='mmvlforge.index/9')))
     with pytest.raises(ValueError, match="is an index of the form 'mmvlforge.index/9', this program reads"):
         PictureIndex(uri)
+
+
+def test_no_config_runs_because_an_index_names_it(ask, archive, retriever, tmp_path, capsys):
+    """The starter model alone is known by its name; about any other whoever asks must say where it lies."""
+    uri = str(tmp_path / 'index')
+    PictureIndex(uri, ask, new=True)
+    about = json.loads((tmp_path / 'index/about.json').read_text())
+    assert 'named' not in about
+    told = f'was built with the model tiny (fingerprint {about["model"]["fingerprint"]}); say where it lies: --model M'
+    for named in (None, str(retriever / 'tiny.py'), [], 'starter'):
+        (tmp_path / 'index/about.json').write_text(json.dumps(dict(about, named=named)))
+        if named != 'starter':
+            assert main(['index', 'search', 'cars', '--uri', uri]) == 2
+            assert told in capsys.readouterr().err
+    assert asked_with(uri) == 'starter'
+    for broken in (dict(model='x'), dict(model={}), dict(settings=None), dict(preprocessing={'fingerprint': 1})):
+        (tmp_path / 'index/about.json').write_text(json.dumps(dict(about, **broken)))
+        with pytest.raises(ValueError, match=f'does not say which {next(iter(broken))} it was built with'):
+            PictureIndex(uri)
+    for dims in (None, 0, '4', True):
+        (tmp_path / 'index/about.json').write_text(json.dumps(dict(about, dims=dims)))
+        with pytest.raises(ValueError, match=r'about.json: dims is .*, must be a whole number'):
+            PictureIndex(uri)
 
 
 def test_the_log_of_an_exact_index_may_be_torn(tmp_path):
@@ -324,10 +346,13 @@ def test_known_pictures(ask, archive, tmp_path):
     assert known_pictures(index, str(tmp_path / 'new.png'), candidates=40) == []
 
 
-def test_check_tells_of_a_picture_that_is_known(ask, archive, detector, tmp_path, capsys):
+def test_check_tells_of_a_picture_that_is_known(ask, archive, detector, retriever, tmp_path, capsys):
     """Beside the verdict, which it does not enter."""
     PictureIndex(str(tmp_path / 'index'), ask, new=True).add(str(archive / 'list.csv'))
     command = ['check', str(archive / '07.png'), 'a caption', '--model', str(detector), '--device', 'cpu']
+    assert main([*command, '--index', str(tmp_path / 'index')]) == 2
+    assert 'was built with the model tiny' in (told := capsys.readouterr().err) and '--index-model M' in told
+    command += ['--index-model', str(retriever)]
     assert main([*command, '--json']) == 0
     plain = json.loads(capsys.readouterr().out)
     page = tmp_path / 'report.html'
@@ -350,7 +375,7 @@ def test_the_command(archive, retriever, tmp_path, capsys):
     build = ['index', 'build', str(archive / 'list.csv'), '--uri', uri, '--model', str(retriever), '--device', 'cpu']
     assert main([*build, '--left-out', str(rejects)]) == 3
     assert '44 records: 40 pictures new' in capsys.readouterr().out and len(rejects.read_text().splitlines()) == 2
-    search = ['index', 'search', 'cars', '--uri', uri, '--device', 'cpu', '--filter', 'year < 2003']
+    search = ['index', 'search', 'cars', '--uri', uri, '--filter', 'year < 2003', '--model', str(retriever)]
     assert main([*search, '--json', '--topk', '2', '--out', str(out)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found['schema'] == 'mmvlforge.search/1' and len(found['hits']) == 2
@@ -362,7 +387,7 @@ def test_the_command(archive, retriever, tmp_path, capsys):
     assert '40 pictures in' in told and 'finds 100.0 % (of 40 looked for)' in told
     assert main(['index', 'delete', str(archive / '00.png'), '--uri', uri]) == 0
     assert main(['index', 'delete', str(archive / '00.png'), '--uri', uri]) == 2
-    assert main(['index', 'add', str(archive / 'list.csv'), '--uri', uri, '--device', 'cpu']) == 3
+    assert main(['index', 'add', str(archive / 'list.csv'), '--uri', uri, '--model', str(retriever)]) == 3
     assert '1 pictures new' in capsys.readouterr().out
     for wrong in (['index', 'search', '--uri', uri], ['index', 'delete', '--uri', uri], ['index', 'info']):
         assert main(wrong) == 2
