@@ -381,10 +381,15 @@ def _lasting(value: Any) -> Any:
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def asked_with(uri: str, collection: str = 'mmvlforge') -> str:
+def asked_with(uri: str, collection: str = 'mmvlforge', option: str = '--model') -> str:
     """Name of the model that an index was built with, if it is one of ours.
 
     Any other must be given by whoever asks: a model is a config, which runs, and what an index says is data.
+
+    Args:
+        uri: The index.
+        collection: Name of the collection, of Milvus alone.
+        option: What gives it on a command line.
 
     Raises:
         ValueError: There is no index, or it was built with another model.
@@ -392,10 +397,8 @@ def asked_with(uri: str, collection: str = 'mmvlforge') -> str:
     about = PictureIndex(uri, collection=collection).about
     name = about.get('named')
     if not isinstance(name, str) or name not in NAMED:
-        made = about['model']
-        raise ValueError(
-            f'{uri}: was built with the model {made["name"]} (fingerprint {made["fingerprint"]}); say where it lies'
-        )
+        made = f'{about["model"]["name"]} (fingerprint {about["model"]["fingerprint"]})'
+        raise ValueError(f'{uri}: was built with the model {made}; say where it lies: {option} M')
     return name
 
 

@@ -309,7 +309,8 @@ class MilvusStore:
             from pymilvus import MilvusClient
         except ImportError as error:
             raise ValueError(f"{uri}: needs pymilvus: pip install 'mmvlforge[index]' ({error})") from error
-        logging.getLogger('pymilvus').setLevel(logging.CRITICAL)  # what goes wrong is told by an error, once
+        for name in ('pymilvus', 'milvus_lite'):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told by an error, once
         self.uri = uri
         self.kind = 'Milvus' if '://' in uri else 'Milvus Lite'
         self.name = collection
@@ -330,7 +331,10 @@ class MilvusStore:
         try:
             yield
         except (MilvusException, ImportError, OSError) as error:
-            raise ValueError(f'{self.uri}: Milvus says: {str(error).splitlines()[0]:.300}') from error
+            told = f'Milvus says: {str(error).splitlines()[0]:.300}'
+            if self.kind == 'Milvus Lite' and 'Open local milvus failed' in told:
+                told = 'cannot be opened: another process has it, and Milvus Lite lets one in, or it is damaged'
+            raise ValueError(f'{self.uri}: {told}') from error
 
     @property
     def _about(self) -> str:

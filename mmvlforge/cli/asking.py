@@ -239,11 +239,9 @@ def _known(uri: str, model: str | None, image: str, device: str | None, bf16: bo
     from mmvlforge.apis import RetrievalInferencer
     from mmvlforge.apis.index import PictureIndex, asked_with, known_pictures
 
-    try:
-        model = model or asked_with(uri)
-    except ValueError as error:
-        raise ValueError(f'{error}: --index-model M') from None
-    ask = RetrievalInferencer(model, device=device, bf16=bf16, show_progress=False)
+    ask = RetrievalInferencer(
+        model or asked_with(uri, option='--index-model'), device=device, bf16=bf16, show_progress=False
+    )
     return [known.flat() for known in known_pictures(PictureIndex(uri, ask), image)]
 
 

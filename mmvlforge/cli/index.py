@@ -219,8 +219,5 @@ def _ask(uri: str, collection: str, model: str | None, checkpoint: str | None, d
     from mmvlforge.apis.index import asked_with
 
     if model is None:
-        try:
-            model = asked_with(uri, collection)
-        except ValueError as error:
-            raise ValueError(f'{error}: --model M') from None
+        model = asked_with(uri, collection)
     return RetrievalInferencer(model, checkpoint, device, bf16, show_progress=False)

@@ -333,6 +333,17 @@ def test_an_exact_index_may_have_several_readers_and_writers(tmp_path):
     assert first.search(vectors[1:2], 4)[0] == [(entry[0], 1.0)]
 
 
+def test_milvus_lite_lets_one_process_in(tmp_path):
+    pytest.importorskip('milvus_lite')
+    uri = str(tmp_path / 'lite.db')
+    open_store(uri).create(dict(dims=4), 4)
+    command = [sys.executable, '-m', 'mmvlforge', 'index', 'info', '--uri', uri]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert (run.returncode, run.stdout) == (2, '')
+    told = 'cannot be opened: another process has it, and Milvus Lite lets one in, or it is damaged'
+    assert run.stderr == f'error: {uri}: {told}\n'
+
+
 def test_known_pictures(ask, archive, tmp_path):
     index = PictureIndex(str(tmp_path / 'index'), ask, new=True)
     index.add(str(archive / 'list.csv'))
