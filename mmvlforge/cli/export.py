@@ -27,6 +27,7 @@ def export(
     metrics: Annotated[
         list[str] | None, typer.Option(metavar='FILE', help='figures for its card, a file that test --out wrote')
     ] = None,
+    onnx: Annotated[bool, typer.Option('--onnx', help='for onnxruntime too: both towers, or the detector')] = False,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Write a model's folder: config, weights, tokenizer, what it has seen, what a score is worth (docs/weights.md).
@@ -41,5 +42,6 @@ def export(
     *model, out = paths
     checkpoint = model[1] if len(model) == 2 else None
     options = read_cfg_options(cfg_options)
-    for line in export_model(model[0], checkpoint, out, retriever, pairs or None, options, false_alarms, metrics or ()):
+    more = (retriever, pairs or None, options, false_alarms, metrics or (), onnx)
+    for line in export_model(model[0], checkpoint, out, *more):
         print(line)

@@ -33,6 +33,7 @@ from mmvlforge.apis.retrieval import RetrievalInferencer
 from mmvlforge.config_files import load_config
 from mmvlforge.evaluation.familiarity import Familiarity
 from mmvlforge.export.model_card import beginnings, read_figures, write_card
+from mmvlforge.export.onnx import export_onnx
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.manifest import MANIFEST, described_config, new_manifest, weights_fingerprint
 from mmvlforge.registry import MODELS
@@ -53,6 +54,7 @@ def export_model(
     cfg_options: dict | None = None,
     false_alarms: float = 0.05,
     metrics: Sequence[str | Path] = (),
+    onnx: bool = False,
 ) -> list[str]:
     """Write a model's folder.
 
@@ -66,6 +68,7 @@ def export_model(
         cfg_options: Settings over the config.
         false_alarms: Share of real pairs that a detector may call fake, see :mod:`mmvlforge.apis.calibration`.
         metrics: Files that ``test --out`` wrote for this very model: the figures of its card.
+        onnx: Write it for onnxruntime too, see :mod:`mmvlforge.export.onnx`.
 
     Returns:
         What was done, as lines for people.
@@ -100,7 +103,8 @@ def export_model(
     write_folder(cfg, Path(config).stem, state, out, told, familiarity, calibration, dict(began=began, figures=figures))
     millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
     learnt = told_of_calibration(calibration) if calibration else []
-    return ['{:.1f} M of {:.1f} M values'.format(*millions), *learnt, f'written: {out}']
+    lines = export_onnx((RetrievalInferencer if retrieves else ManipulationInferencer)(out), out) if onnx else []
+    return ['{:.1f} M of {:.1f} M values'.format(*millions), *learnt, *lines, f'written: {out}']
 
 
 def check_new(out: str | Path) -> None:
