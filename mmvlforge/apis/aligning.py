@@ -22,6 +22,7 @@ from mmvlforge.datasets.nested_datasets import picture_loader
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.evaluation.familiarity import Familiarity
 from mmvlforge.evaluation.retrieval import image_text_metrics
+from mmvlforge.export.model_card import shown_metrics
 from mmvlforge.export.model_folder import check_new, write_folder
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.manifest import described_file, new_manifest
@@ -276,4 +277,8 @@ def _write(
             cfg[name].dataset = copy.deepcopy(dataset)
     cfg, state = as_retriever(cfg, net.state_dict())
     made_from = dict(captions=described_file(captions.path), model=before.describe(), penalty=fit.penalty)
-    write_folder(cfg, 'aligned', state, out, new_manifest('align', **made_from), familiarity)
+    began = [f'{before.describe()["name"]}, fitted by ridge regression, penalty {fit.penalty:g}']
+    held_out = [f'{len(fit.held_out)} pictures of {one_line(Path(captions.path).name)} that were held out']
+    figures = [dict(metrics=shown_metrics(fit.scores[fit.penalty]), data=held_out)]
+    told = dict(began=began, figures=figures)
+    write_folder(cfg, 'aligned', state, out, new_manifest('align', **made_from), familiarity, told=told)

@@ -24,6 +24,10 @@ def export(
     false_alarms: Annotated[
         float, typer.Option(help='share of real pairs that a detector may call fake, by the validation set')
     ] = 0.05,
+    metrics: Annotated[
+        list[str] | None, typer.Option(metavar='FILE', help='figures for its card, a file that test --out wrote')
+    ] = None,
+    onnx: Annotated[bool, typer.Option('--onnx', help='for onnxruntime too: both towers, or the detector')] = False,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Write a model's folder: config, weights, tokenizer, what it has seen, what a score is worth (docs/weights.md).
@@ -38,5 +42,6 @@ def export(
     *model, out = paths
     checkpoint = model[1] if len(model) == 2 else None
     options = read_cfg_options(cfg_options)
-    for line in export_model(model[0], checkpoint, out, retriever, pairs or None, options, false_alarms):
+    more = (retriever, pairs or None, options, false_alarms, metrics or (), onnx)
+    for line in export_model(model[0], checkpoint, out, *more):
         print(line)

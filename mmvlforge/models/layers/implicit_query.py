@@ -32,6 +32,6 @@ class ImplicitQueries(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Read ``tokens`` ``(B, N, C)`` where ``mask`` ``(B, N)`` is True, everywhere without one: ``(B, Q, C)``."""
-        query = self.query.expand(len(tokens), -1, -1)
+        query = self.query.expand(tokens.shape[0], -1, -1)
         read = self.attention(query, tokens, mask)
         return read if self.norm is None else self.norm(query + read)
