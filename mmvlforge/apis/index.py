@@ -14,7 +14,7 @@ import numpy as np
 from mmvlforge.annotations.values import one_line
 from mmvlforge.apis.batch import prepared_batches
 from mmvlforge.apis.index_filter import parse_filter
-from mmvlforge.apis.index_sources import Source, picture_bytes, read_source
+from mmvlforge.apis.index_sources import Source, lies_there, picture_bytes, place_of, read_source
 from mmvlforge.apis.index_stores import Entry, Found, open_store
 from mmvlforge.apis.inputs import ImageSource, Picture, Query
 from mmvlforge.apis.loading import NAMED
@@ -136,7 +136,7 @@ class PictureIndex:
         self,
         source: str,
         batch_size: int = 16,
-        workers: int = 1,
+        workers: int | None = None,
         block: int = 256,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Added:
@@ -149,7 +149,8 @@ class PictureIndex:
         Args:
             source: See :func:`mmvlforge.apis.index_sources.read_source`.
             batch_size: Pictures that go through the model together.
-            workers: Processes that decode pictures; 0 does it in this one.
+            workers: Processes that decode pictures; 0 does it in this one. By default as many as there are cores, but
+                four at the most.
             block: Pictures that are written together.
             progress: Called with how many records are done.
 
@@ -220,10 +221,7 @@ class PictureIndex:
     def gone(self) -> list[str]:
         """Ids of pictures of which no file is left."""
         return [
-            entry.id
-            for entries, _ in self.store.rows()
-            for entry in entries
-            if not any(Path(path.partition('::')[0]).exists() for path in entry.paths)
+            entry.id for entries, _ in self.store.rows() for entry in entries if not any(map(lies_there, entry.paths))
         ]
 
     def recall(self, sample: int = 100, topk: int = 10, seed: int = 0) -> float:
@@ -427,7 +425,7 @@ def known_pictures(
         if hit.entry.id == picture.sha256:
             continue
         try:
-            other = Picture(picture_bytes(hit.entry.paths[0]), picture.max_pixels).rgb()
+            other = Picture(picture_bytes(place_of(hit.entry.paths)), picture.max_pixels).rgb()
         except ValueError:
             continue
         alike = likeness(seen, other)

@@ -3,7 +3,7 @@
 import math
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from mmvlforge.apis.inputs import read_list, read_queries
 from mmvlforge.datasets.shards import read_shard
 from mmvlforge.datasets.transforms.loading import read_image
 
-__all__ = ['Source', 'picture_bytes', 'read_source']
+__all__ = ['Source', 'lies_there', 'picture_bytes', 'place_of', 'read_source']
 
 _PICTURES = ('jpg', 'jpeg', 'png', 'webp')
 _IN_TAR = '::'
@@ -79,6 +79,16 @@ def picture_bytes(path: str) -> bytes:
             return file.extractfile(member).read()  # type: ignore[union-attr]
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise ValueError(f'{path}: cannot be read: {one_line(str(error))}') from error
+
+
+def lies_there(path: str) -> bool:
+    """Whether there is still a file, or a tar, where a picture was."""
+    return Path(path).exists() or _IN_TAR in path and Path(path.partition(_IN_TAR)[0]).exists()
+
+
+def place_of(paths: Sequence[str]) -> str:
+    """The first of a picture's paths where there is still a file, or the first."""
+    return next(filter(lies_there, paths), paths[0])
 
 
 def _lowered(name: str) -> str:
