@@ -129,6 +129,7 @@ class ExactStore:
         self._read = self._lines = self._log = 0  # bytes and lines of the log that are known, and which file it is
         self._vectors: np.ndarray | None = None
         self._all: tuple[np.ndarray, list[Entry]] | None = None
+        self._columns: list[Columns] | None = None  # of all of these, as filters see them
 
     def about(self) -> dict | None:
         path = self.folder / 'about.json'
@@ -164,7 +165,7 @@ class ExactStore:
             lines = file.read().splitlines(keepends=True)
         # A vector is written before its line.
         self.num_rows = vectors.stat().st_size // (4 * self.dims) if vectors.is_file() else 0
-        self._vectors = self._all = None
+        self._vectors = self._all = self._columns = None
         for line in lines:
             if line.endswith(b'\n'):
                 self._read, self._lines = self._read + len(line), self._lines + 1
@@ -260,7 +261,9 @@ class ExactStore:
         rows, entries = self._all
         if condition is None:
             return rows, entries
-        held = [i for i, entry in enumerate(entries) if condition.matches(split_columns(entry.fields))]
+        if self._columns is None:
+            self._columns = [split_columns(entry.fields) for entry in entries]
+        held = [i for i, columns in enumerate(self._columns) if condition.matches(columns)]
         return rows[held], [entries[i] for i in held]
 
     def finish(self) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -342,6 +343,33 @@ def test_milvus_lite_lets_one_process_in(tmp_path):
     assert (run.returncode, run.stdout) == (2, '')
     told = 'cannot be opened: another process has it, and Milvus Lite lets one in, or it is damaged'
     assert run.stderr == f'error: {uri}: {told}\n'
+
+
+def test_a_server_is_spoken_to_as_a_file_is(ask, archive, tmp_path):
+    """Over http://, with Milvus Lite's own server in place of a cluster."""
+    pytest.importorskip('milvus_lite')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    uri = f'http://127.0.0.1:{port}'
+    command = [sys.executable, '-m', 'milvus_lite', 'server', '--host', '127.0.0.1', '--port', str(port)]
+    server = subprocess.Popen([*command, '--data-dir', str(tmp_path / 'data')], stdout=subprocess.PIPE, text=True)
+    try:
+        assert 'listening' in server.stdout.readline()
+        exact, there = PictureIndex(str(tmp_path / 'exact'), ask, new=True), PictureIndex(uri, ask, 'photos', new=True)
+        for index in (exact, there, there):
+            index.add(str(archive / 'list.csv'), block=16)
+        assert there.store.kind == 'Milvus' and contents(there) == contents(exact)
+        for where in (None, "year >= 2030 and source != 'ap'"):
+            found = [[hit.entry.id for hit in index.search('cars', None, 5, where)] for index in (there, exact)]
+            assert found[0] == found[1] and len(found[0]) == 5
+        assert there.delete([str(archive / '07.png')]) == 1 and there.store.count() == 39
+        with pytest.raises(ValueError, match='holds no index'):
+            PictureIndex(uri, collection='other')
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
 
 
 def test_known_pictures(ask, archive, tmp_path):
