@@ -86,7 +86,7 @@ def check_batch(
             _check_last(out, before, last, next(islice(read_list(pairs), before - 1, None), None))
         rest = islice(read_list(pairs), before, None)
         with open(out, 'ab') as file:
-            for ready in prepared_batches(inferencer, rest, batch_size, _num_workers(workers)):
+            for ready in prepared_batches(inferencer, rest, batch_size, workers):
                 lines = [_line(result) for _, _, result in inferencer.answered(ready)]
                 file.write(b''.join(lines))
                 file.flush()
@@ -97,7 +97,7 @@ def check_batch(
 
 
 def prepared_batches(
-    inferencer: ForgeInferencer, queries: Iterator[Query | ValueError], batch_size: int, workers: int
+    inferencer: ForgeInferencer, queries: Iterator[Query | ValueError], batch_size: int, workers: int | None = None
 ) -> Iterator[list[Item | dict]]:
     """Batches for :meth:`ForgeInferencer.answered`, prepared by other processes while the model is at work.
 
@@ -105,11 +105,12 @@ def prepared_batches(
         inferencer: The model.
         queries: What is asked; no more of it is read than two batches a process ahead.
         batch_size: How many at a time.
-        workers: Processes; 0 for none.
+        workers: Processes; 0 for none. By default as many as there are cores, but four at the most.
 
     Raises:
         ValueError: A process died.
     """
+    workers = _num_workers(workers)
     loader = DataLoader(
         _Prepared(inferencer),
         batch_sampler=batched(queries, batch_size),  # the queries themselves in place of indices

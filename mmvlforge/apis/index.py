@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
@@ -12,11 +13,13 @@ import numpy as np
 
 from mmvlforge.annotations.values import one_line
 from mmvlforge.apis.batch import prepared_batches
-from mmvlforge.apis.index_filter import parse_condition
-from mmvlforge.apis.index_sources import Source, picture_bytes, read_source
+from mmvlforge.apis.index_filter import parse_filter
+from mmvlforge.apis.index_sources import Source, lies_there, picture_bytes, place_of, read_source
 from mmvlforge.apis.index_stores import Entry, Found, open_store
 from mmvlforge.apis.inputs import ImageSource, Picture, Query
+from mmvlforge.apis.loading import NAMED
 from mmvlforge.apis.retrieval import RetrievalInferencer
+from mmvlforge.config_files import find_config
 from mmvlforge.datasets.transforms.loading import UnusableImageError
 from mmvlforge.evaluation.near_copies import likeness
 from mmvlforge.folder_lock import folder_lock
@@ -28,6 +31,7 @@ SCHEMA = 'mmvlforge.index/1'
 # From this likeness on two files are held for one picture; docs/search.md says how it was chosen.
 NEARLY = 0.85
 _CHUNK = 256  # records that are looked up together
+_MOST = 60_000  # bytes of a picture's paths, captions and columns as JSON; Milvus has a limit of 65,535 for each
 
 
 class Added(NamedTuple):
@@ -94,16 +98,19 @@ class PictureIndex:
             if not new or ask is None:
                 raise ValueError(nothing)
             dims = ask.encode_texts(['a picture']).shape[1]
-            asked = dict(config=str(Path(ask.trained.config).absolute()), checkpoint=None)
-            if ask.trained.checkpoint != 'init_cfg':
-                asked['checkpoint'] = str(Path(ask.trained.checkpoint).absolute())
-            self.store.create(new_manifest('index build', schema=SCHEMA, asked=asked, **_made_by(ask)), dims)
+            config = Path(ask.trained.config).absolute()
+            named = next((name for name, ours in NAMED.items() if Path(find_config(ours)).absolute() == config), None)
+            self.store.create(new_manifest('index build', schema=SCHEMA, named=named, **_made_by(ask)), dims)
             about = self.store.about() or {}
         if about.get('schema') != SCHEMA:
             raise ValueError(f'{uri}: is an index of the form {about.get("schema")!r}, this program reads {SCHEMA!r}')
+        for what, keys in (('model', ('name', 'fingerprint')), ('settings', ()), ('preprocessing', ('fingerprint',))):
+            found = about.get(what)
+            if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in keys):
+                raise ValueError(f'{uri}: does not say which {what} it was built with: it is damaged')
         if ask is not None:
             for what, wanted in _made_by(ask).items():
-                found = about.get(what) or {}
+                found = about[what]
                 if found.get('fingerprint') != wanted['fingerprint']:
                     raise ValueError(
                         f'{uri}: was built by other {what} ({found.get("name")}): the fingerprint was '
@@ -129,7 +136,7 @@ class PictureIndex:
         self,
         source: str,
         batch_size: int = 16,
-        workers: int = 1,
+        workers: int | None = None,
         block: int = 256,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Added:
@@ -142,7 +149,8 @@ class PictureIndex:
         Args:
             source: See :func:`mmvlforge.apis.index_sources.read_source`.
             batch_size: Pictures that go through the model together.
-            workers: Processes that decode pictures; 0 does it in this one.
+            workers: Processes that decode pictures; 0 does it in this one. By default as many as there are cores, but
+                four at the most.
             block: Pictures that are written together.
             progress: Called with how many records are done.
 
@@ -172,14 +180,14 @@ class PictureIndex:
             text: Words.
             image: A picture. With words too, what is looked for is the sum of both vectors.
             topk: How many.
-            where: Condition on columns, see :func:`mmvlforge.apis.index_filter.parse_condition`.
+            where: Condition on columns, see :func:`mmvlforge.apis.index_filter`.
 
         Raises:
             ValueError: There is nothing to look for, or the picture, the words or the condition cannot be read.
         """
         if text is None and image is None:
             raise ValueError('give words, a picture or both to look for')
-        condition = parse_condition(where) if where else None
+        condition = parse_filter(where) if where else None
         return self.store.search(self.vector(text, image)[None], topk, condition)[0]
 
     def vector(self, text: str | None = None, image: ImageSource | None = None) -> np.ndarray:
@@ -200,9 +208,9 @@ class PictureIndex:
         with self._lock():
             ids: list[str] = []
             for name in names:
-                found = list(self.store.get([name])) or [
-                    entry.id for path in (name, str(Path(name).absolute())) for entry in self.store.at([path])
-                ]
+                # Milvus takes ids into an expression as they are.
+                found = list(self.store.get([name])) if re.fullmatch('[0-9a-f]{64}', name) else []
+                found = found or [entry.id for entry in self.store.at([name, str(Path(name).absolute())])]
                 if not found:
                     raise ValueError(f'{name}: is no picture of {self.uri}; nothing was removed')
                 ids += found
@@ -213,10 +221,7 @@ class PictureIndex:
     def gone(self) -> list[str]:
         """Ids of pictures of which no file is left."""
         return [
-            entry.id
-            for entries, _ in self.store.rows()
-            for entry in entries
-            if not any(Path(path.partition('::')[0]).exists() for path in entry.paths)
+            entry.id for entries, _ in self.store.rows() for entry in entries if not any(map(lies_there, entry.paths))
         ]
 
     def recall(self, sample: int = 100, topk: int = 10, seed: int = 0) -> float:
@@ -280,12 +285,12 @@ class _Work:
                     continue
                 there = known.get(id) or self.written.get(id)
                 if there is not None:
-                    known[id] = _merged(there, record)
+                    known[id] = self._merged(there, record)
                     before.setdefault(id, there)
                 elif id in self.waiting:
-                    self.waiting[id] = _merged(self.waiting[id], record)
-                else:
-                    self.waiting[id] = _merged(Entry(id, [], [], {}), record)
+                    self.waiting[id] = self._merged(self.waiting[id], record)
+                elif (first := self._merged(Entry(id, [], [], {}), record)).paths:
+                    self.waiting[id] = first
                     yield Query(record.path if record.data is None else record.data, None, id)  # type: ignore[arg-type]
             changed = [entry for id, entry in known.items() if entry != before[id]]
             self.store.update(changed)
@@ -315,6 +320,20 @@ class _Work:
                 self.store.update([entry._replace(paths=paths)])
                 self.changed += 1
 
+    def _merged(self, entry: Entry, record: Source) -> Entry:
+        """A picture with one more record; without, if that would be more than a store can hold."""
+        captions = [record.caption] if record.caption and record.caption not in entry.captions else []
+        paths = [record.path] if record.path not in entry.paths else []
+        # Of several records of a picture the last one that names a column counts.
+        fields = {**entry.fields, **record.fields}
+        merged = Entry(entry.id, [*entry.paths, *paths], [*entry.captions, *captions], fields)
+        size = len(json.dumps(merged[1:], ensure_ascii=False).encode()) if merged != entry else 0
+        if size > _MOST:
+            told = f'{record.path}: paths, captions and columns of this picture take {size} bytes, at most {_MOST} fit'
+            self.left_out.append(one_line(told))
+            return entry
+        return merged
+
     def take(self, id: str, result: dict, picture: Picture | None) -> None:
         """Keep the vector of a picture, or say why there is none."""
         if 'error' in result or picture is None or picture.sha256 != id:
@@ -335,13 +354,6 @@ class _Work:
         self.written.update(entries)
         self.vectors = {}
         self.progress(self.records)
-
-
-def _merged(entry: Entry, record: Source) -> Entry:
-    captions = [record.caption] if record.caption and record.caption not in entry.captions else []
-    paths = [record.path] if record.path not in entry.paths else []
-    # Of several records of a picture the last one that names a column counts.
-    return Entry(entry.id, [*entry.paths, *paths], [*entry.captions, *captions], {**entry.fields, **record.fields})
 
 
 def _made_by(ask: RetrievalInferencer) -> dict[str, dict]:
@@ -367,17 +379,25 @@ def _lasting(value: Any) -> Any:
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def asked_with(uri: str, collection: str = 'mmvlforge') -> tuple[str, str | None]:
-    """Config and checkpoint of the model that an index was built with, where they lay then.
+def asked_with(uri: str, collection: str = 'mmvlforge', option: str = '--model') -> str:
+    """Name of the model that an index was built with, if it is one of ours.
+
+    Any other must be given by whoever asks: a model is a config, which runs, and what an index says is data.
+
+    Args:
+        uri: The index.
+        collection: Name of the collection, of Milvus alone.
+        option: What gives it on a command line.
 
     Raises:
-        ValueError: There is no index, or they are not there any more.
+        ValueError: There is no index, or it was built with another model.
     """
-    asked = PictureIndex(uri, collection=collection).about['asked']
-    for path in asked.values():
-        if path is not None and not Path(path).is_file():
-            raise ValueError(f'{uri}: was built with {path}, which is not there any more; give the model: --model')
-    return asked['config'], asked['checkpoint']
+    about = PictureIndex(uri, collection=collection).about
+    name = about.get('named')
+    if not isinstance(name, str) or name not in NAMED:
+        made = f'{about["model"]["name"]} (fingerprint {about["model"]["fingerprint"]})'
+        raise ValueError(f'{uri}: was built with the model {made}; say where it lies: {option} M')
+    return name
 
 
 def known_pictures(
@@ -405,7 +425,7 @@ def known_pictures(
         if hit.entry.id == picture.sha256:
             continue
         try:
-            other = Picture(picture_bytes(hit.entry.paths[0]), picture.max_pixels).rgb()
+            other = Picture(picture_bytes(place_of(hit.entry.paths)), picture.max_pixels).rgb()
         except ValueError:
             continue
         alike = likeness(seen, other)

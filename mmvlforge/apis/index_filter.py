@@ -1,7 +1,12 @@
-"""Conditions on the columns of an index, such as ``year >= 2020 and source == 'ap'``: one language for every store.
+"""Filters of a search by the columns of an index: one reading, for Milvus and for the exact search.
 
-A condition is parsed as a Python expression, never run, and brought to a form that Milvus reads too. What a picture has
-no value for, or one of another kind, fulfils no comparison, ``!=`` included.
+A filter is a comparison, or several joined by ``and``, ``or``, ``not`` and parentheses::
+
+    year >= 2020 and (agency == "dpa" or "Berlin" in place) and section not in ["sport", "weather"]
+
+``column("camera model") == "X100"`` names a column that is no single word. A number is compared with values that are
+written as numbers, a text in quotes with values as they are written; ``"..." in column`` asks for a part of the text. A
+value that is missing, or no number where one is asked for, fulfils no comparison, also not ``!=`` and ``not``.
 """
 
 import ast
@@ -10,125 +15,181 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ['Condition', 'parse_condition']
+from mmvlforge.annotations.values import text_fault
 
-Fields = Mapping[str, Any]
-_COMPARE: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]] = {
-    ast.Eq: ('==', operator.eq),
-    ast.NotEq: ('!=', operator.ne),
-    ast.Lt: ('<', operator.lt),
-    ast.LtE: ('<=', operator.le),
-    ast.Gt: ('>', operator.gt),
-    ast.GtE: ('>=', operator.ge),
+__all__ = ['Columns', 'Filter', 'parse_filter', 'split_columns']
+
+_MAX_LETTERS = 2000  # Python's parser needs memory for deep nesting
+_LARGEST = 2**53  # beyond it a float no longer tells whole numbers apart
+_OPERATORS: dict[type, tuple[str, str]] = {  # and their negations
+    ast.Eq: ('==', '!='),
+    ast.NotEq: ('!=', '=='),
+    ast.Lt: ('<', '>='),
+    ast.LtE: ('<=', '>'),
+    ast.Gt: ('>', '<='),
+    ast.GtE: ('>=', '<'),
 }
-_OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    **{ast.Eq: ast.NotEq, ast.Lt: ast.GtE, ast.Gt: ast.LtE, ast.In: ast.NotIn},
-    **{ast.NotEq: ast.Eq, ast.GtE: ast.Lt, ast.LtE: ast.Gt, ast.NotIn: ast.In},
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    '==': operator.eq,
+    '!=': operator.ne,
+    '<': operator.lt,
+    '<=': operator.le,
+    '>': operator.gt,
+    '>=': operator.ge,
 }
-_MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE}
-_HELP = "a condition compares columns with values, such as year >= 2020 and source in ['ap', 'dpa']"
+_TURNED = {'<': '>', '<=': '>=', '>': '<', '>=': '<='}  # 5 < x is x > 5
 
 
-class Condition(NamedTuple):
-    """A condition.
+class Columns(NamedTuple):
+    """Values of an entry by column: all as they are written, and those that are numbers."""
 
-    Attributes:
-        milvus: It as Milvus reads it, over a JSON field ``fields``.
-        holds: Whether the columns of a picture fulfil it.
-    """
-
-    milvus: str
-    holds: Callable[[Fields], bool]
+    texts: dict[str, str]
+    numbers: dict[str, int | float]
 
 
-def parse_condition(text: str) -> Condition:
-    """Read a condition: comparisons of a column with a value, ``in`` and ``not in`` a list, ``and``, ``or``, ``not``.
+def split_columns(columns: Mapping[str, Any]) -> Columns:
+    """What a filter sees of values, which are texts (of a csv file) or plain JSON values."""
+    texts, numbers = {}, {}
+    for name, value in columns.items():
+        texts[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        number = _number(texts[name])
+        if number is not None:
+            numbers[name] = number
+    return Columns(texts, numbers)
 
-    A column whose name is no word is written ``fields['its name']``.
+
+def _number(text: str) -> int | float | None:
+    try:
+        value = float(text) if text.isascii() and '_' not in text else None
+    except ValueError:
+        return None
+    if value is None or not abs(value) < _LARGEST:  # NaN too
+        return None
+    return int(value) if value.is_integer() else value
+
+
+class _Test(NamedTuple):
+    """A comparison: ``column op value``, where op is one of Python's, or ``has`` (a part of the text), or ``lacks``."""
+
+    column: str
+    op: str
+    value: str | int | float
+
+    def matches(self, columns: Columns) -> bool:
+        known: Mapping[str, Any] = columns.texts if isinstance(self.value, str) else columns.numbers
+        if self.column not in known:
+            return False
+        found = known[self.column]
+        if self.op in ('has', 'lacks'):
+            return (self.value in found) == (self.op == 'has')
+        return _COMPARE[self.op](found, self.value)
+
+    def milvus(self) -> str:
+        field = 'texts' if isinstance(self.value, str) else 'numbers'
+        place = f'{field}[{json.dumps(self.column, ensure_ascii=False)}]'
+        if self.op in ('has', 'lacks'):
+            found = f'{place} like {json.dumps(f"%{self.value}%", ensure_ascii=False)}'
+            return f'({found})' if self.op == 'has' else f'(exists {place} and not ({found}))'
+        found = f'{place} {self.op} {json.dumps(self.value, ensure_ascii=False)}'
+        return f'(exists {place} and {found})' if self.op == '!=' else f'({found})'
+
+
+class _Joined(NamedTuple):
+    """Parts that must all hold (``and``), or one of which must (``or``)."""
+
+    word: str
+    parts: list
+
+    def matches(self, columns: Columns) -> bool:
+        return (all if self.word == 'and' else any)(part.matches(columns) for part in self.parts)
+
+    def milvus(self) -> str:
+        return f'({f" {self.word} ".join(part.milvus() for part in self.parts)})'
+
+
+Filter = _Test | _Joined
+
+
+def parse_filter(text: str) -> Filter:
+    """Read a filter. What it gives has ``matches(columns)`` and ``milvus()``, the same as an expression of Milvus.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none; the message says which part.
     """
+    if len(text) > _MAX_LETTERS:
+        raise ValueError(f'the filter has {len(text)} letters, at most {_MAX_LETTERS} are read')
+    if fault := text_fault(text):
+        raise ValueError(f'filter: {fault}')
     try:
-        tree = ast.parse(text.strip(), mode='eval').body
-        return _condition(tree, True)
-    except (SyntaxError, _Fault, RecursionError, MemoryError) as error:
-        reason = f'{error}' if isinstance(error, _Fault) else 'is no expression'
-        raise ValueError(f'filter {text!r:.200}: {reason}; {_HELP}') from error
+        return _read(ast.parse(text.strip(), mode='eval').body, False)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else 'nested too deep'
+        hint = '; equality is ==' if '=' in text and '==' not in text else ''
+        raise ValueError(f'filter {text!r:.200}: {reason}{hint}') from None
+    except ValueError as error:
+        raise ValueError(f'filter {text!r:.200}: {error}') from None
 
 
-class _Fault(Exception):
-    pass
-
-
-def _condition(node: ast.expr, wanted: bool) -> Condition:
-    """The condition of a node, or its opposite: ``not`` is handed down, so that what is missing fulfils neither."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return _condition(node.operand, not wanted)
+def _read(node: ast.expr, negated: bool) -> _Test | _Joined:
     if isinstance(node, ast.BoolOp):
-        parts = [_condition(value, wanted) for value in node.values]
-        return _joined(parts, isinstance(node.op, ast.And) == wanted)
-    if isinstance(node, ast.Compare):
-        sides = [node.left, *node.comparators]
-        parts = [_comparison(left, op, right, wanted) for left, op, right in zip(sides, node.ops, sides[1:])]
-        return parts[0] if len(parts) == 1 else _joined(parts, wanted)
-    raise _Fault(f'{ast.unparse(node)!r:.60} compares nothing')
+        conjunction = isinstance(node.op, ast.And) != negated
+        return _Joined('and' if conjunction else 'or', [_read(part, negated) for part in node.values])
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return _read(node.operand, not negated)
+    if not isinstance(node, ast.Compare):
+        raise ValueError(f'{_shown(node)} is no comparison, such as year >= 2020')
+    sides = [node.left, *node.comparators]
+    tests = [_compare(left, op, right, negated) for left, op, right in zip(sides, node.ops, sides[1:])]
+    return tests[0] if len(tests) == 1 else _Joined('or' if negated else 'and', tests)  # 1 < x < 5
 
 
-def _joined(parts: list[Condition], every: bool) -> Condition:
-    text = f' {"and" if every else "or"} '.join(f'({part.milvus})' for part in parts)
-    tests, join = [part.holds for part in parts], all if every else any
-    return Condition(text, lambda fields: join(test(fields) for test in tests))
+def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr, negated: bool) -> _Test | _Joined:
+    if isinstance(op, (ast.In, ast.NotIn)):
+        wanted = isinstance(op, ast.In) != negated
+        if isinstance(right, (ast.List, ast.Tuple)):
+            if not right.elts:
+                raise ValueError(f'{_shown(right)} is empty')
+            column = _column(left)
+            tests = [_Test(column, '==' if wanted else '!=', _value(value)) for value in right.elts]
+            return _Joined('or' if wanted else 'and', tests)
+        part = _value(left)
+        if not isinstance(part, str) or not part or set(part) & set('%_\\'):
+            raise ValueError(f'{_shown(left)} in ...: must be a text in quotes, without % _ and \\')
+        return _Test(_column(right), 'has' if wanted else 'lacks', part)
+    if type(op) not in _OPERATORS:
+        raise ValueError("'is' compares nothing here; write == or !=")
+    name = _OPERATORS[type(op)][negated]
+    if isinstance(left, (ast.Constant, ast.UnaryOp)):
+        left, right, name = right, left, _TURNED.get(name, name)
+    return _Test(_column(left), name, _value(right))
 
 
-def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, wanted: bool) -> Condition:
-    kind = type(op) if wanted else _OPPOSITE.get(type(op), type(op))
-    if kind in (ast.In, ast.NotIn):
-        if not isinstance(right, (ast.List, ast.Tuple)) or not right.elts:
-            raise _Fault(f'{ast.unparse(right)!r:.60} must be a list of values')
-        each: ast.cmpop = ast.Eq() if kind is ast.In else ast.NotEq()
-        return _joined([_comparison(left, each, value, True) for value in right.elts], kind is ast.NotIn)
-    if kind not in _COMPARE:
-        raise _Fault(f'{ast.unparse(ast.Compare(left, [op], [right]))!r:.60} is no comparison known here')
-    if _column(left) is None:
-        left, right, kind = right, left, _MIRRORED.get(kind, kind)
-    name = _column(left)
-    if name is None:
-        raise _Fault(f'{ast.unparse(left)!r:.60} is no column')
-    value = _value(right)
-    sign, test = _COMPARE[kind]
-    if isinstance(value, bool) and sign not in ('==', '!='):
-        raise _Fault(f'{sign} {value} has no meaning')
-
-    def holds(fields: Fields) -> bool:
-        found = fields.get(name)
-        return found is not None and _same_kind(found, value) and test(found, value)
-
-    return Condition(f'fields[{json.dumps(name)}] {sign} {json.dumps(value)}', holds)
-
-
-def _column(node: ast.expr) -> str | None:
+def _column(node: ast.expr) -> str:
+    name = None
     if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == 'fields':
-        key = node.slice
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            return key.value
-    return None
+        name = node.id
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == 'column' and len(node.args) == 1:
+        name = getattr(node.args[0], 'value', None)
+    if not isinstance(name, str):
+        raise ValueError(f'{_shown(node)} is no column; write its name, or column("...")')
+    return name
 
 
-def _value(node: ast.expr) -> str | int | float | bool:
-    try:
-        value = ast.literal_eval(node)
-    except ValueError:
-        value = None
-    if not isinstance(value, (str, int, float)) or value != value:
-        raise _Fault(f'{ast.unparse(node)!r:.60} must be a text, a number, True or False')
-    return value
+def _value(node: ast.expr) -> str | int | float:
+    sign = 1
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node, sign = node.operand, -1
+    value = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str) and sign == 1:
+        return value
+    if isinstance(value, (int, float)):
+        if not abs(value) < _LARGEST:
+            raise ValueError(f'{_shown(node)} is too large a number; as a text in quotes it can be compared')
+        return sign * value
+    raise ValueError(f'{_shown(node)} is neither a number nor a text in quotes')
 
 
-def _same_kind(one: Any, other: Any) -> bool:
-    def kind(value: Any) -> type:
-        return float if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value)
-
-    return kind(one) is kind(other)
+def _shown(node: ast.expr) -> str:
+    return f'{ast.unparse(node):.60}'

@@ -1,22 +1,22 @@
 """What an index is built from: folders, lists and tars, as one stream of pictures with captions and columns."""
 
-import csv
+import math
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from braceexpand import braceexpand
 
-from mmvlforge.annotations.json_files import decoded_lines, parse_json
-from mmvlforge.annotations.values import one_line
-from mmvlforge.apis.inputs import read_queries
+from mmvlforge.annotations.json_files import parse_json
+from mmvlforge.annotations.values import one_line, text_fault
+from mmvlforge.apis.inputs import read_list, read_queries
 from mmvlforge.datasets.shards import read_shard
 from mmvlforge.datasets.transforms.loading import read_image
 
-__all__ = ['Source', 'picture_bytes', 'read_source']
+__all__ = ['Source', 'lies_there', 'picture_bytes', 'place_of', 'read_source']
 
-_KNOWN = ('image', 'caption', 'id')
 _PICTURES = ('jpg', 'jpeg', 'png', 'webp')
 _IN_TAR = '::'
 
@@ -25,9 +25,9 @@ class Source(NamedTuple):
     """A record of a source.
 
     Attributes:
-        path: Where the picture lies, absolute; in a tar ``TAR::MEMBER``. Of a record that is broken where it stands.
+        path: Where the picture lies, absolute; in a tar ``TAR::MEMBER``. Of a record that is broken ''.
         caption: '' if there is none.
-        fields: Further columns.
+        fields: Further columns, any JSON; of a csv file they are texts.
         data: The picture's file, of one in a tar.
         problem: Why it cannot be used, or ''.
     """
@@ -52,7 +52,7 @@ def read_source(source: str) -> Iterator[Source]:
     """
     path = Path(source)
     if path.is_dir():
-        return (Source(str(Path(str(query.image)).absolute())) for query in read_queries(path))
+        return (_checked(Source(str(Path(str(query.image)).absolute()))) for query in read_queries(path))
     if path.suffix.lower() in ('.csv', '.jsonl'):
         if not path.is_file():
             raise ValueError(f'{source}: no such file')
@@ -68,101 +68,80 @@ def read_source(source: str) -> Iterator[Source]:
 
 def picture_bytes(path: str) -> bytes:
     """The file of a picture that an index names. Raises UnusableImageError, or ValueError for a tar that is gone."""
-    tar, found, member = path.partition(_IN_TAR)
-    if not found:
+    tar, inside, name = path.partition(_IN_TAR)
+    if not inside or Path(path).is_file():
         return read_image(path)
     try:
         with tarfile.open(tar) as file:
-            content = file.extractfile(member)
-            if content is None:
-                raise KeyError(member)
-            return content.read()
-    except (OSError, KeyError, tarfile.TarError) as error:
+            member = next((member for member in file if member.isreg() and _lowered(member.name) == name), None)
+            if member is None:
+                raise ValueError(f'{path}: cannot be read: the tar has no such picture')
+            return file.extractfile(member).read()  # type: ignore[union-attr]
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise ValueError(f'{path}: cannot be read: {one_line(str(error))}') from error
 
 
+def lies_there(path: str) -> bool:
+    """Whether there is still a file, or a tar, where a picture was."""
+    return Path(path).exists() or _IN_TAR in path and Path(path.partition(_IN_TAR)[0]).exists()
+
+
+def place_of(paths: Sequence[str]) -> str:
+    """The first of a picture's paths where there is still a file, or the first."""
+    return next(filter(lies_there, paths), paths[0])
+
+
+def _lowered(name: str) -> str:
+    """A name as a sample has it, whose ending is in lower case."""
+    folder, slash, file = name.rpartition('/')
+    stem, dot, ending = file.partition('.')
+    return f'{folder}{slash}{stem}{dot}{ending.lower()}'
+
+
 def _from_list(path: Path) -> Iterator[Source]:
-    lines = _csv_rows(path) if path.suffix.lower() == '.csv' else _json_rows(path)
-    for where, row in lines:
-        if isinstance(row, ValueError):
-            yield Source(where, problem=str(row))
-            continue
-        image, caption = row.get('image'), row.get('caption') or ''
-        fields = {name: value for name, value in row.items() if name not in _KNOWN and value not in (None, '')}
-        if 'id' in row and row['id'] not in (None, ''):
-            fields['id'] = row['id']
-        wrong = [name for name, value in fields.items() if not isinstance(value, (str, int, float, bool))]
-        if not isinstance(image, str) or not image.strip():
-            yield Source(where, problem=f'{where}: image is {image!r:.60}, must be the path of a picture')
-        elif not isinstance(caption, str):
-            yield Source(where, problem=f'{where}: caption is {caption!r:.60}, must be a text')
-        elif wrong:
-            value = fields[wrong[0]]
-            yield Source(
-                where, problem=f'{where}: {wrong[0]} is {value!r:.60}, must be a text, a number, true or false'
-            )
+    for number, query in enumerate(read_list(path), 1):
+        if isinstance(query, ValueError):
+            yield Source('', problem=str(query))
+        elif query.image is None:
+            yield Source('', problem=f'{path}, record {number}: has no image')
         else:
-            yield Source(str((path.parent / image).absolute()), caption.strip(), fields)
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
-    with open(path, encoding='utf-8-sig', newline='') as file:
-        rows = csv.DictReader(decoded_lines(file, path), strict=True)
-        try:
-            columns = list(rows.fieldnames or [])
-            if 'image' not in columns or len(set(columns)) < len(columns):
-                raise ValueError(f"{path}: needs a column 'image', and none twice; its first line has {columns!s:.200}")
-            for row in rows:
-                where = f'{path}:{rows.line_num}'
-                if None in row:
-                    told = f'{where}: more fields than the {len(columns)} columns; quote a text with commas'
-                    yield where, ValueError(told)
-                else:
-                    known = {name: value for name, value in row.items() if value is not None}
-                    yield where, {n: v if n in ('image', 'caption') else _number(v) for n, v in known.items()}
-        except csv.Error as error:
-            raise ValueError(f'{path}:{rows.line_num}: broken CSV: {error}') from error
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, dict | ValueError]]:
-    with open(path, encoding='utf-8-sig', newline='\n') as file:
-        for number, line in enumerate(decoded_lines(file, path), 1):
-            where = f'{path}:{number}'
-            if not line.strip():
-                continue
-            try:
-                row = parse_json(line, path, number)
-                yield where, row if isinstance(row, dict) else ValueError(f'{where}: {row!r:.60} must be an object')
-            except ValueError as error:
-                yield where, error
-
-
-def _number(text: str) -> str | int | float:
-    """A number if the text is one as people write it, so that it can be compared with numbers."""
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        if str(value) == text.strip() or (kind is float and value == value and abs(value) != float('inf')):
-            return value
-    return text
+            columns = dict(query.columns) if query.id is None else {'id': query.id, **query.columns}
+            yield _checked(Source(str(Path(str(query.image)).absolute()), (query.caption or '').strip(), columns))
 
 
 def _from_tar(tar: str) -> Iterator[Source]:
     for sample in read_shard(tar):
         ending = next((ending for ending in _PICTURES if ending in sample.files), None)
-        if sample.problem or ending is None:
-            told = sample.problem or f'has {sorted(sample.files)}, none of them a picture'
-            yield Source(sample.place, problem=f'{sample.place}: {told}')
-            continue
-        fields: dict[str, Any] = {}
+        problem, caption, fields = sample.problem, '', {}
+        if not problem and ending is None:
+            problem = f'has {sorted(sample.files)}, none of them a picture'
         try:
             caption = ' '.join(sample.files.get('txt', b'').decode().split())
-            if 'json' in sample.files:
-                told = parse_json(sample.files['json'].decode(), f'{sample.place}.json')
-                fields = {k: v for k, v in told.items() if isinstance(v, (str, int, float, bool)) and v != ''}
-        except (ValueError, AttributeError) as error:
-            yield Source(sample.place, problem=f'{sample.place}: {one_line(str(error))}')
-            continue
-        yield Source(f'{tar}{_IN_TAR}{sample.key}.{ending}', caption, fields, sample.files[ending])
+            fields = parse_json(sample.files.get('json', b'{}').decode(), 'json')
+            if not isinstance(fields, dict):
+                raise ValueError(f'json is {fields!r:.60}, must be an object')
+        except ValueError as error:
+            problem = problem or one_line(str(error))
+        if problem or ending is None:
+            yield Source('', problem=f'{sample.place}: {problem}')
+        else:
+            yield _checked(Source(f'{tar}{_IN_TAR}{sample.key}.{ending}', caption, fields, sample.files[ending]))
+
+
+def _checked(source: Source) -> Source:
+    """Without columns that are empty; with a problem if it holds what no store can."""
+    fields = {name: value for name, value in source.fields.items() if value is not None and value != ''}
+    fault = _fault([source.path, source.caption, fields])
+    if fault:
+        return Source('', problem=f'{one_line(source.path)}: {fault}')
+    return source._replace(fields=fields)
+
+
+def _fault(value: Any) -> str:
+    """What makes a JSON value one that not every store can hold, or ''."""
+    if isinstance(value, str):
+        return text_fault(value)
+    if isinstance(value, (int, float)):
+        return '' if abs(value) < 2**63 or isinstance(value, float) and math.isfinite(value) else f'holds {value!r:.60}'
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return next(filter(None, map(_fault, inner)), '')

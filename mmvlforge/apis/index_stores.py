@@ -5,6 +5,7 @@ work of the last block again and neither loses nor doubles anything.
 """
 
 import functools
+import hashlib
 import json
 import logging
 import os
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mmvlforge.annotations.json_files import parse_json, read_json_object, write_json
-from mmvlforge.apis.index_filter import Condition
+from mmvlforge.apis.index_filter import Columns, Filter, split_columns
+from mmvlforge.apis.inputs import batched
 
 __all__ = ['Entry', 'ExactStore', 'Found', 'MilvusStore', 'Store', 'open_store']
 
@@ -70,7 +72,7 @@ class Store(Protocol):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove pictures."""
 
-    def search(self, vectors: np.ndarray, topk: int, condition: Condition | None = None) -> list[list[Found]]:
+    def search(self, vectors: np.ndarray, topk: int, condition: Filter | None = None) -> list[list[Found]]:
         """The nearest pictures of each of ``(Q, D)`` vectors, the nearest first."""
 
     def finish(self) -> None:
@@ -103,7 +105,7 @@ class ExactStore:
     """Vectors in a flat file that is searched whole, and a log of what is known of each picture.
 
     The log has a line for each change; the last one of a picture counts. A line is written after its vector, and one
-    that was cut off is taken back when the store is opened to write.
+    that was cut off is taken back by the next writer. What another process writes is seen from then on.
 
     Args:
         folder: The folder: ``about.json``, ``vectors.f32`` and ``entries.jsonl``.
@@ -115,20 +117,27 @@ class ExactStore:
         self.folder = Path(folder)
         if self.folder.is_file():
             raise ValueError(f'{folder}: is a file; an exact index is a folder, one of Milvus Lite ends in .db')
+        found = self.about()
+        self.dims = found['dims'] if found else 0
+        self._start_over()
+        self._catch_up()
+
+    def _start_over(self) -> None:
         self.entries: dict[str, tuple[int, Entry]] = {}
         self.places: dict[str, set[str]] = {}
         self.num_rows = 0
-        self.dims = 0
+        self._read = self._lines = self._log = 0  # bytes and lines of the log that are known, and which file it is
         self._vectors: np.ndarray | None = None
         self._all: tuple[np.ndarray, list[Entry]] | None = None
-        found = self.about()
-        if found is not None:
-            self.dims = found['dims']
-            self._replay()
 
     def about(self) -> dict | None:
         path = self.folder / 'about.json'
-        return read_json_object(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = read_json_object(path)
+        if type(found.get('dims')) is not int or found['dims'] < 1:
+            raise ValueError(f'{path}: dims is {found.get("dims")!r:.60}, must be a whole number of at least 1')
+        return found
 
     def create(self, about: dict, dims: int) -> None:
         if self.folder.is_dir() and any(p.name != '.mmvlforge.lock' for p in self.folder.iterdir()):
@@ -139,15 +148,27 @@ class ExactStore:
         write_json(new, dict(about, dims=dims))
         new.replace(self.folder / 'about.json')
 
-    def _replay(self) -> None:
+    def _catch_up(self) -> None:
+        """Read what was written to the log since; this process may not be the only one."""
         log, vectors = self.folder / 'entries.jsonl', self.folder / 'vectors.f32'
-        self.num_rows = vectors.stat().st_size // (4 * self.dims) if vectors.is_file() else 0
         if not log.is_file():
             return
         with open(log, 'rb') as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b'\n'):
-                    self._apply(parse_json(line.decode(), log, number), f'{log}:{number}')
+            status = os.fstat(file.fileno())
+            if status.st_ino != self._log or status.st_size < self._read:  # another index was made here
+                self._start_over()
+                self._log = status.st_ino
+            if status.st_size == self._read:
+                return
+            file.seek(self._read)
+            lines = file.read().splitlines(keepends=True)
+        # A vector is written before its line.
+        self.num_rows = vectors.stat().st_size // (4 * self.dims) if vectors.is_file() else 0
+        self._vectors = self._all = None
+        for line in lines:
+            if line.endswith(b'\n'):
+                self._read, self._lines = self._read + len(line), self._lines + 1
+                self._apply(parse_json(line.decode(), log, self._lines), f'{log}:{self._lines}')
 
     def _apply(self, line: Any, where: str) -> None:
         try:
@@ -155,9 +176,14 @@ class ExactStore:
             self._forget(id)
             if row is None:
                 return
-            entry = Entry(id, list(line['paths']), list(line['captions']), dict(line['fields']))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f'{where}: is no line of an index: {error!r}') from error
+            entry = Entry(id, line['paths'], line['captions'], line['fields'])
+            texts = [id, *entry.paths, *entry.captions, *entry.fields]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f'{where}: is no line of an index: {error!r:.200}') from error
+        if not (type(row) is int and isinstance(entry.fields, dict) and all(isinstance(text, str) for text in texts)):
+            raise ValueError(f'{where}: is no line of an index')
+        if not entry.paths:
+            raise ValueError(f'{where}: names no path')
         if not 0 <= row < self.num_rows:
             raise ValueError(f'{where}: names row {row} of {self.num_rows} in vectors.f32, which was cut off')
         self.entries[id] = row, entry
@@ -183,33 +209,37 @@ class ExactStore:
             file.write(b''.join(json.dumps(line, ensure_ascii=False).encode() + b'\n' for line in lines))
             file.flush()
             os.fsync(file.fileno())
-        self._all = None
-        for line in lines:
-            self._apply(line, str(log))
+        self._catch_up()
 
     def get(self, ids: Sequence[str]) -> dict[str, Entry]:
+        self._catch_up()
         return {id: self.entries[id][1] for id in ids if id in self.entries}
 
     def at(self, paths: Sequence[str]) -> list[Entry]:
+        self._catch_up()
         ids = dict.fromkeys(id for path in paths for id in sorted(self.places.get(path, ())))
         return [self.entries[id][1] for id in ids]
 
     def put(self, entries: Sequence[Entry], vectors: np.ndarray) -> None:
+        size = 4 * self.dims
         with open(self.folder / 'vectors.f32', 'ab') as file:
-            file.truncate(self.num_rows * 4 * self.dims)
+            first = file.tell() // size
+            file.truncate(first * size)
             file.write(np.ascontiguousarray(vectors, '<f4').tobytes())
             file.flush()
             os.fsync(file.fileno())
-        first, self.num_rows, self._vectors = self.num_rows, self.num_rows + len(entries), None
         self._write([dict(entry._asdict(), row=first + i) for i, entry in enumerate(entries)])
 
     def update(self, entries: Sequence[Entry]) -> None:
-        self._write([dict(entry._asdict(), row=self.entries[entry.id][0]) for entry in entries])
+        if entries:
+            self._catch_up()
+            self._write([dict(entry._asdict(), row=self.entries[entry.id][0]) for entry in entries])
 
     def delete(self, ids: Sequence[str]) -> None:
+        self._catch_up()
         self._write([dict(id=id, row=None) for id in ids if id in self.entries])
 
-    def search(self, vectors: np.ndarray, topk: int, condition: Condition | None = None) -> list[list[Found]]:
+    def search(self, vectors: np.ndarray, topk: int, condition: Filter | None = None) -> list[list[Found]]:
         rows, entries = self._known(condition)
         whole = 2 * len(rows) > self.num_rows  # then no vector is copied
         matrix = self._matrix() if whole else self._matrix()[rows]
@@ -221,15 +251,16 @@ class ExactStore:
             found.append([Found(entries[i], float(scores[i])) for i in best])
         return found
 
-    def _known(self, condition: Condition | None) -> tuple[np.ndarray, list[Entry]]:
+    def _known(self, condition: Filter | None) -> tuple[np.ndarray, list[Entry]]:
         """Rows of vectors, and what they are of: all that there are, or those that fulfil a condition."""
+        self._catch_up()
         if self._all is None:
             known = list(self.entries.values())
             self._all = np.array([row for row, _ in known], np.int64), [entry for _, entry in known]
         rows, entries = self._all
         if condition is None:
             return rows, entries
-        held = [i for i, entry in enumerate(entries) if condition.holds(entry.fields)]
+        held = [i for i, entry in enumerate(entries) if condition.matches(split_columns(entry.fields))]
         return rows[held], [entries[i] for i in held]
 
     def finish(self) -> None:
@@ -242,9 +273,11 @@ class ExactStore:
         return self._vectors
 
     def count(self) -> int:
+        self._catch_up()
         return len(self.entries)
 
     def rows(self, block: int = 1000) -> Iterator[tuple[list[Entry], np.ndarray]]:
+        self._catch_up()
         known = list(self.entries.values())
         for start in range(0, len(known), block):
             part = known[start : start + block]
@@ -261,7 +294,7 @@ def _plainly(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class MilvusStore:
-    """A collection of Milvus, and beside it a small one ``NAME_about`` that says what is in it.
+    """A collection of Milvus, one ``NAME_places`` of which path is whose, and one ``NAME_about`` of what it is all of.
 
     Args:
         uri: A file for Milvus Lite, or the address of a cluster.
@@ -276,9 +309,10 @@ class MilvusStore:
             from pymilvus import MilvusClient
         except ImportError as error:
             raise ValueError(f"{uri}: needs pymilvus: pip install 'mmvlforge[index]' ({error})") from error
-        logging.getLogger('pymilvus').setLevel(logging.CRITICAL)  # what goes wrong is told by an error, once
+        for name in ('pymilvus', 'milvus_lite'):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told by an error, once
         self.uri = uri
-        self.kind = 'Milvus Lite' if uri.endswith('.db') else 'Milvus'
+        self.kind = 'Milvus' if '://' in uri else 'Milvus Lite'
         self.name = collection
         if self.kind == 'Milvus Lite':
             Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +320,7 @@ class MilvusStore:
             self.client = MilvusClient(uri, token=os.environ.get('MILVUS_TOKEN', ''))
             self.there = self.client.has_collection(self.name)
             if self.there and self.client.has_collection(self._about):
-                for name in (self.name, self._about):
+                for name in (self.name, self._places, self._about):
                     self.client.load_collection(name)
 
     @contextmanager
@@ -297,11 +331,18 @@ class MilvusStore:
         try:
             yield
         except (MilvusException, ImportError, OSError) as error:
-            raise ValueError(f'{self.uri}: Milvus says: {str(error).splitlines()[0]:.300}') from error
+            told = f'Milvus says: {str(error).splitlines()[0]:.300}'
+            if self.kind == 'Milvus Lite' and 'Open local milvus failed' in told:
+                told = 'cannot be opened: another process has it, and Milvus Lite lets one in, or it is damaged'
+            raise ValueError(f'{self.uri}: {told}') from error
 
     @property
     def _about(self) -> str:
         return f'{self.name}_about'
+
+    @property
+    def _places(self) -> str:
+        return f'{self.name}_places'
 
     def about(self) -> dict | None:
         if not self.there:
@@ -315,11 +356,13 @@ class MilvusStore:
 
     @_plainly
     def create(self, about: dict, dims: int) -> None:
-        if self.client.has_collection(self._about):
-            self.client.drop_collection(self._about)
-        self._collection(self._about, 2, ['about'])  # there is none without a vector, nor one of fewer dimensions
-        self.client.upsert(self._about, [dict(id='about', vector=[1.0, 0.0], about=dict(about, dims=dims))])
-        self._collection(self.name, dims, ['paths', 'captions', 'fields'])
+        for name in (self._about, self._places):  # of a beginning that was cut short
+            if self.client.has_collection(name):
+                self.client.drop_collection(name)
+        self._collection(self._about, len(_NONE), ['about'])
+        self.client.upsert(self._about, [dict(id='about', vector=_NONE, about=dict(about, dims=dims))])
+        self._collection(self._places, len(_NONE), ['picture'])
+        self._collection(self.name, dims, ['paths', 'captions', 'fields', *Columns._fields])
         self.there = True
 
     def _collection(self, name: str, dims: int, fields: Sequence[str]) -> None:
@@ -338,41 +381,57 @@ class MilvusStore:
 
     @_plainly
     def get(self, ids: Sequence[str]) -> dict[str, Entry]:
-        found = self.client.query(self.name, ids=list(ids), output_fields=list(_OUT)) if ids else []
-        return {row['id']: _entry(row) for row in found}
+        return {row['id']: _entry(row) for row in self._rows(self.name, ids, _OUT)}
+
+    def _rows(self, name: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[dict]:
+        for part in batched(ids, 1000):
+            yield from self.client.query(name, ids=part, output_fields=list(fields))
+
+    def _owners(self, paths: Sequence[str]) -> dict[str, str]:
+        """Of places, by their digests, the pictures that were put there last; no more need be there."""
+        digests = [_digest(path) for path in dict.fromkeys(paths)]
+        return {row['id']: row['picture']['id'] for row in self._rows(self._places, digests, ('id', 'picture'))}
 
     @_plainly
     def at(self, paths: Sequence[str]) -> list[Entry]:
-        condition = f'json_contains_any(paths, {json.dumps(list(paths), ensure_ascii=False)})'
-        found = self.client.query(self.name, filter=condition, output_fields=list(_OUT)) if paths else []
-        return [_entry(row) for row in found]
+        wanted = set(paths)
+        known = self.get(sorted(set(self._owners(paths).values())))
+        return [entry for entry in known.values() if wanted.intersection(entry.paths)]
 
     @_plainly
     def put(self, entries: Sequence[Entry], vectors: np.ndarray) -> None:
+        # Places first: of a picture without its place nobody would know that it has gone from there.
+        places = {_digest(path): entry.id for entry in entries for path in entry.paths}
+        for part in batched(places.items(), 1000):
+            self.client.upsert(self._places, [dict(id=place, vector=_NONE, picture=dict(id=id)) for place, id in part])
         if entries:
-            rows = [dict(entry._asdict(), vector=vector.tolist()) for entry, vector in zip(entries, vectors)]
-            self.client.upsert(self.name, rows)
+            pairs = zip(entries, np.asarray(vectors, np.float32))
+            self.client.upsert(
+                self.name,
+                [dict(e._asdict(), vector=v.tolist(), **split_columns(e.fields)._asdict()) for e, v in pairs],
+            )
 
     @_plainly
     def update(self, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
-        found = self.client.query(self.name, ids=[entry.id for entry in entries], output_fields=['vector'])
-        vectors = {row['id']: row['vector'] for row in found}
-        self.client.upsert(self.name, [dict(e._asdict(), vector=list(map(float, vectors[e.id]))) for e in entries])
+        ids = [entry.id for entry in entries]
+        vectors = {row['id']: row['vector'] for row in self._rows(self.name, ids, ('id', 'vector'))}
+        self.put(entries, np.array([vectors[id] for id in ids], np.float32))
 
     @_plainly
     def delete(self, ids: Sequence[str]) -> None:
-        if ids:
-            self.client.delete(self.name, ids=list(ids))
+        paths = [path for entry in self.get(ids).values() for path in entry.paths]
+        places = [place for place, owner in self._owners(paths).items() if owner in ids]
+        for name, gone in ((self.name, ids), (self._places, places)):
+            for part in batched(gone, 1000):
+                self.client.delete(name, ids=part)
 
     @_plainly
-    def search(self, vectors: np.ndarray, topk: int, condition: Condition | None = None) -> list[list[Found]]:
+    def search(self, vectors: np.ndarray, topk: int, condition: Filter | None = None) -> list[list[Found]]:
         found = self.client.search(
             self.name,
             data=[vector.tolist() for vector in np.asarray(vectors, np.float32)],
             limit=topk,
-            filter=condition.milvus if condition else '',
+            filter=condition.milvus() if condition else '',
             output_fields=list(_OUT),
         )
         return [
@@ -381,7 +440,8 @@ class MilvusStore:
 
     @_plainly
     def finish(self) -> None:
-        self.client.flush(self.name)
+        for name in (self.name, self._places):
+            self.client.flush(name)
 
     @_plainly
     def count(self) -> int:
@@ -398,6 +458,11 @@ class MilvusStore:
 
 
 _OUT = ('id', 'paths', 'captions', 'fields')
+_NONE = [1.0, 0.0]  # Milvus wants a vector in each collection, and of no fewer dimensions
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(path.encode(errors='replace')).hexdigest()
 
 
 def _entry(row: dict) -> Entry:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,11 +42,13 @@ class Query(NamedTuple):
         image: File, RGB array uint8 ``(H, W, 3)`` or PIL picture; None for a caption alone.
         caption: None for a picture alone.
         id: The user's own name for it.
+        columns: What else its record says, by name.
     """
 
     image: ImageSource | None = None
     caption: str | None = None
     id: Any = None
+    columns: Mapping[str, Any] = {}
 
     @property
     def image_name(self) -> str | None:
@@ -169,7 +171,7 @@ def _from_fields(fields: Any, where: str, folder: Path | None = None) -> Query:
         raise ValueError(f'{where}: image is {image!r:.60}, must be a file, an RGB array or a PIL picture')
     if isinstance(image, (str, Path)) and folder is not None:
         image = str(folder / image)
-    return Query(image, caption, id)
+    return Query(image, caption, id, {n: fields[n] for n in fields if n not in ('image', 'caption', 'id')})
 
 
 def _is_empty(value: Any) -> bool:

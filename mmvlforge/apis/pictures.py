@@ -176,7 +176,7 @@ def draw_hits(hits: Mapping[str, Sequence[Hit]], max_pixels: int, side: int = 32
         drawn[query] = []
         for hit in found:
             name = one_line(hit.path)
-            note = f'{hit.similarity:.2f} {name}'
+            note = f'{hit.similarity:.2f} {name}' + (f': {one_line(hit.caption)}' if hit.caption else '')
             try:
                 small = Image.fromarray(Picture(picture_bytes(hit.path), max_pixels).rgb())
             except ValueError as error:

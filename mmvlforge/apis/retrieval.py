@@ -244,10 +244,12 @@ class Hit(NamedTuple):
     Attributes:
         path: Its file.
         similarity: To the query, -1 to 1.
+        caption: '' if none is known.
     """
 
     path: str
     similarity: float
+    caption: str = ''
 
 
 class FolderSearch(NamedTuple):

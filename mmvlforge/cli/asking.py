@@ -44,6 +44,9 @@ def check(
     index: Annotated[
         str | None, typer.Option(metavar='URI', help='look the picture up in an index, see mmvlforge index')
     ] = None,
+    index_model: Annotated[
+        str | None, typer.Option(metavar='M', help='model of that index: folder of a dual encoder (default: starter)')
+    ] = None,
     stability: Stability = True,
     provenance: Provenance = True,
     device: Device = None,
@@ -66,7 +69,7 @@ def check(
     inferencer = ManipulationInferencer(model, checkpoint, device, bf16, options, **settings)
     found, drawn = _ask(inferencer, image, caption, save, draws=report is not None)
     if index is not None:
-        found['index_hits'] = _known(index, image, device, bf16)
+        found['index_hits'] = _known(index, index_model, image, device, bf16)
     if report is not None:
         from mmvlforge.reports.evidence import write_evidence
 
@@ -231,12 +234,14 @@ def _ask(inferencer, image: str, caption: str, save: str | None, draws: bool = F
     return answer['predictions'][0], drawn
 
 
-def _known(uri: str, image: str, device: str | None, bf16: bool) -> list[dict]:
+def _known(uri: str, model: str | None, image: str, device: str | None, bf16: bool) -> list[dict]:
     """What an index knows of a picture."""
     from mmvlforge.apis import RetrievalInferencer
     from mmvlforge.apis.index import PictureIndex, asked_with, known_pictures
 
-    ask = RetrievalInferencer(*asked_with(uri), device=device, bf16=bf16, show_progress=False)
+    ask = RetrievalInferencer(
+        model or asked_with(uri, option='--index-model'), device=device, bf16=bf16, show_progress=False
+    )
     return [known.flat() for known in known_pictures(PictureIndex(uri, ask), image)]
 
 

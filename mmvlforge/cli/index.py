@@ -32,7 +32,9 @@ SourceArgument = Annotated[
     str, typer.Argument(metavar='SOURCE', help="folder, .csv or .jsonl with 'image', or tars such as '{000..009}.tar'")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help='pictures that go through the model together')]
-Workers = Annotated[int, typer.Option(min=0, help='processes that decode pictures')]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help='processes that decode pictures', show_default='one a core, at most 4')
+]
 LeftOut = Annotated[str | None, typer.Option(metavar='FILE', help='file to name what was left out in, and why')]
 
 
@@ -45,7 +47,7 @@ def build(
     checkpoint: Checkpoint = None,
     collection: Collection = 'mmvlforge',
     batch_size: BatchSize = 16,
-    workers: Workers = 1,
+    workers: Workers = None,
     left_out: LeftOut = None,
     device: Device = None,
     bf16: Bf16 = False,
@@ -66,7 +68,7 @@ def add(
     checkpoint: Checkpoint = None,
     collection: Collection = 'mmvlforge',
     batch_size: BatchSize = 16,
-    workers: Workers = 1,
+    workers: Workers = None,
     left_out: LeftOut = None,
     device: Device = None,
     bf16: Bf16 = False,
@@ -82,7 +84,7 @@ def _add(
     checkpoint: str | None,
     collection: str,
     batch_size: int,
-    workers: int,
+    workers: int | None,
     left_out: str | None,
     device: str | None,
     bf16: bool,
@@ -151,12 +153,14 @@ def search(
     if not found:
         print('nothing fulfils the filter' if where else 'the index is empty', file=sys.stderr)
     if out is not None:
+        from mmvlforge.apis.index_sources import place_of
         from mmvlforge.apis.pictures import draw_hits
         from mmvlforge.apis.retrieval import Hit
         from mmvlforge.reports.retrieval import write_found
 
         query = ' + '.join(part for part in (words, image) if part)
-        drawn = draw_hits({query: [Hit(hit.entry.paths[0], hit.similarity) for hit in found]}, ask.max_pixels)
+        shown = [Hit(place_of(hit.entry.paths), hit.similarity, ' / '.join(hit.entry.captions)) for hit in found]
+        drawn = draw_hits({query: shown}, ask.max_pixels)
         write_found(out, f'Found among {index.store.count()} pictures', index.about['model']['name'], drawn, {})
         print(f'page: {out}', file=sys.stderr if as_json else sys.stdout)
 
@@ -214,10 +218,10 @@ def info(
 
 
 def _ask(uri: str, collection: str, model: str | None, checkpoint: str | None, device: str | None, bf16: bool) -> Any:
-    """The model that is named, or the one that the index was built with."""
+    """The model that is given, or the starter model if the index was built with it."""
     from mmvlforge.apis import RetrievalInferencer
     from mmvlforge.apis.index import asked_with
 
     if model is None:
-        model, checkpoint = asked_with(uri, collection)
+        model = asked_with(uri, collection)
     return RetrievalInferencer(model, checkpoint, device, bf16, show_progress=False)
