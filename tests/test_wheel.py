@@ -91,7 +91,7 @@ def test_carries_all_that_is_needed_and_nothing_else(wheel):
     assert needed <= inside
 
 
-OPTIONAL = {'facenet_pytorch', 'open_clip'}
+OPTIONAL = {'c2pa', 'facenet_pytorch', 'onnx', 'onnxruntime', 'open_clip', 'pymilvus'}  # of extras, or installed apart
 
 
 def test_requires_what_it_imports(wheel):

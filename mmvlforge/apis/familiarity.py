@@ -130,7 +130,11 @@ def learn_familiarity(
         inferencer.statistics(map(_pair, draw_records(cfg, f'{split}_dataloader', num, seed)))
         for split in ('train', 'val')
     )
-    return fit_parts(known, held_out, rate)
+    try:
+        return fit_parts(known, held_out, rate)
+    except ValueError as error:
+        told = 'the training set (features) and the validation set (held_out) must tell what the model has seen'
+        raise ValueError(f'{cfg.filename}: {told}; {error}. --pairs 0 leaves that out') from error
 
 
 def fit_parts(

@@ -301,7 +301,7 @@ class TextCorruptor(nn.Module):
         except (OSError, ValueError) as error:
             reason = str(error).partition('\n')[0]  # transformers goes on to advise trust_remote_code
             raise ValueError(
-                f'masked language model {self.name!r} cannot be loaded: {reason}. Give a folder with config.json, '
+                f'masked language model {self.name!r} cannot be loaded: {reason:.200}. Give a folder with config.json, '
                 'weights with the prediction head, and the tokenizer, or a name on a reachable hub. That of the mini '
                 'set is written by python tools/train.py configs/vilem/mini_lm.py.'
             ) from error

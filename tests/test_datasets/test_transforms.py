@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 import torch
 from mmengine.config import Config
@@ -192,6 +193,8 @@ def test_values_of_no_known_range_are_refused(values):
 
 
 COLOURS = Image.fromarray(smooth(60, 40))
+# Pillow 12 cannot read such a TIFF, its own neither, and says that it is cut off.
+NEEDS_PILLOW_13 = pytest.mark.skipif(int(PIL.__version__.split('.')[0]) < 13, reason='Pillow 12 cannot read it')
 LAB = ImageCms.profileToProfile(
     COLOURS, ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), outputMode='LAB'
 )
@@ -205,7 +208,7 @@ LAB = ImageCms.profileToProfile(
         (COLOURS.convert('P').convert('PA'), 'TIFF', {}, 0),
         (COLOURS.convert('CMYK'), 'TIFF', {}, 0),
         (COLOURS.convert('CMYK'), 'JPEG', dict(quality=95), 20),
-        (COLOURS.convert('YCbCr'), 'TIFF', {}, 3),
+        pytest.param(COLOURS.convert('YCbCr'), 'TIFF', {}, 3, marks=NEEDS_PILLOW_13),
         (COLOURS.convert('1'), 'PNG', {}, 0),
         (COLOURS.convert('1'), 'TIFF', {}, 0),
         (COLOURS.convert('P'), 'PNG', dict(transparency=3), 0),
