@@ -1,9 +1,10 @@
 """What text and numbers of a record must be so that anything can be done with them."""
 
+import math
 import re
 from typing import Any
 
-__all__ = ['is_pixel', 'one_line', 'text_fault']
+__all__ = ['is_pixel', 'json_fault', 'one_line', 'text_fault']
 
 _NO_TEXT = re.compile('[\x00\ud800-\udfff]')
 _LARGEST = 2**31  # a side of a picture, in any format
@@ -32,3 +33,13 @@ def text_fault(text: str) -> str:
     if '\udc80' <= found[0] <= '\udcff':  # how Python keeps a byte of a command line that it cannot decode
         what = f'{found[0]!a}, a byte that is not UTF-8,'
     return f'{text!a:.80} holds {what} at letter {found.start()}'
+
+
+def json_fault(value: Any) -> str:
+    """What makes a JSON value one that not everything that reads JSON can hold, or ''."""
+    if isinstance(value, str):
+        return text_fault(value)
+    if isinstance(value, (int, float)):
+        return '' if abs(value) < 2**63 or isinstance(value, float) and math.isfinite(value) else f'holds {value!r:.60}'
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return next(filter(None, map(json_fault, inner)), '')

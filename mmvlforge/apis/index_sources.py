@@ -1,6 +1,5 @@
 """What an index is built from: folders, lists and tars, as one stream of pictures with captions and columns."""
 
-import math
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from braceexpand import braceexpand
 
 from mmvlforge.annotations.json_files import parse_json
-from mmvlforge.annotations.values import one_line, text_fault
+from mmvlforge.annotations.values import json_fault, one_line
 from mmvlforge.apis.inputs import read_list, read_queries
 from mmvlforge.datasets.shards import read_shard
 from mmvlforge.datasets.transforms.loading import read_image
@@ -131,17 +130,7 @@ def _from_tar(tar: str) -> Iterator[Source]:
 def _checked(source: Source) -> Source:
     """Without columns that are empty; with a problem if it holds what no store can."""
     fields = {name: value for name, value in source.fields.items() if value is not None and value != ''}
-    fault = _fault([source.path, source.caption, fields])
+    fault = json_fault([source.path, source.caption, fields])
     if fault:
         return Source('', problem=f'{one_line(source.path)}: {fault}')
     return source._replace(fields=fields)
-
-
-def _fault(value: Any) -> str:
-    """What makes a JSON value one that not every store can hold, or ''."""
-    if isinstance(value, str):
-        return text_fault(value)
-    if isinstance(value, (int, float)):
-        return '' if abs(value) < 2**63 or isinstance(value, float) and math.isfinite(value) else f'holds {value!r:.60}'
-    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-    return next(filter(None, map(_fault, inner)), '')

@@ -6,6 +6,7 @@ work of the last block again and neither loses nor doubles anything.
 
 import functools
 import hashlib
+import io
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mmvlforge.annotations.json_files import parse_json, read_json_object, write_json
+from mmvlforge.annotations.values import json_fault
 from mmvlforge.apis.index_filter import Columns, Filter, split_columns
 from mmvlforge.apis.inputs import batched
 
@@ -162,14 +164,19 @@ class ExactStore:
             if status.st_size == self._read:
                 return
             file.seek(self._read)
-            lines = file.read().splitlines(keepends=True)
+            lines = io.BytesIO(file.read()).readlines()
         # A vector is written before its line.
         self.num_rows = vectors.stat().st_size // (4 * self.dims) if vectors.is_file() else 0
         self._vectors = self._all = self._columns = None
         for line in lines:
             if line.endswith(b'\n'):
                 self._read, self._lines = self._read + len(line), self._lines + 1
-                self._apply(parse_json(line.decode(), log, self._lines), f'{log}:{self._lines}')
+                where = f'{log}:{self._lines}'
+                try:
+                    text = line.decode()
+                except UnicodeDecodeError as error:
+                    raise ValueError(f'{where}: not UTF-8: {error.reason} at byte {error.start}') from error
+                self._apply(parse_json(text, log, self._lines), where)
 
     def _apply(self, line: Any, where: str) -> None:
         try:
@@ -178,13 +185,15 @@ class ExactStore:
             if row is None:
                 return
             entry = Entry(id, line['paths'], line['captions'], line['fields'])
-            texts = [id, *entry.paths, *entry.captions, *entry.fields]
+            texts = [id, *entry.paths, *entry.captions]
         except (KeyError, TypeError) as error:
             raise ValueError(f'{where}: is no line of an index: {error!r:.200}') from error
         if not (type(row) is int and isinstance(entry.fields, dict) and all(isinstance(text, str) for text in texts)):
             raise ValueError(f'{where}: is no line of an index')
         if not entry.paths:
             raise ValueError(f'{where}: names no path')
+        if fault := json_fault(list(entry)):
+            raise ValueError(f'{where}: {fault}')
         if not 0 <= row < self.num_rows:
             raise ValueError(f'{where}: names row {row} of {self.num_rows} in vectors.f32, which was cut off')
         self.entries[id] = row, entry
@@ -247,6 +256,8 @@ class ExactStore:
         found = []
         for vector in np.asarray(vectors, np.float32):
             scores = (matrix @ vector)[rows] if whole else matrix @ vector
+            if not np.isfinite(scores).all():
+                raise ValueError(f'{self.folder / "vectors.f32"}: holds what are no numbers; it is damaged')
             best = np.argpartition(-scores, topk)[:topk] if topk < len(scores) else np.arange(len(scores))
             best = best[np.lexsort((rows[best], -scores[best]))]
             found.append([Found(entries[i], float(scores[i])) for i in best])

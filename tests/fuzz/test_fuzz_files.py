@@ -1,4 +1,4 @@
-"""Bytes that come in: pictures, tar shards, checkpoints, feature archives, calibrations."""
+"""Bytes that come in: pictures, tar shards, checkpoints, feature archives, calibrations, indexes."""
 
 import collections
 import copy
@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from mmvlforge.apis.calibration import LearntCalibration, read_calibration, write_calibration
+from mmvlforge.apis.index_stores import Entry, ExactStore
 from mmvlforge.datasets.shards import read_shard
 from mmvlforge.datasets.transforms.loading import UnusableImageError, decode_image
 from mmvlforge.evaluation.calibration import fit_calibration
@@ -323,3 +324,42 @@ def test_calibrations(tmp_path):
         return 'right'
 
     campaign('calibrations', tmp_path / 'case', 800, check)
+
+
+# Indexes
+
+
+def test_indexes(tmp_path):
+    whole = ExactStore(str(tmp_path / 'whole'))
+    whole.create(dict(schema='x'), 2)
+    entries = [
+        Entry(str(i), [f'/{i}.jpg', f'/copy/{i}.jpg'], ['a dog'], dict(year=2000 + i, ok=True)) for i in range(4)
+    ]
+    whole.put(entries, np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32))
+    whole.delete(['2'])
+    files = {path.name: path.read_bytes() for path in (tmp_path / 'whole').iterdir()}
+    lines = [json.loads(line) for line in files['entries.jsonl'].splitlines()]
+
+    def check(rng, folder):
+        data = dict(files)
+        if rng.random() < 0.6:
+            changed = mutate(rng, copy.deepcopy(lines))
+            if isinstance(changed, list):
+                texts = [dumps(rng, line).replace('\n', ' ') for line in changed]
+                data['entries.jsonl'] = ''.join(f'{text}\n' for text in texts).encode('utf-8', 'surrogatepass')
+        if rng.random() < 0.5:
+            name = rng.choice(sorted(data))
+            data[name] = damage(rng, data[name])
+        (folder / 'index').mkdir()
+        for name, content in data.items():
+            (folder / 'index' / name).write_bytes(content)
+        try:
+            store = ExactStore(str(folder / 'index'))
+            found = store.search(np.array([[1, 0]], np.float32), 9)[0]
+        except (ValueError, OSError) as error:
+            return told(error, folder / 'index')
+        assert store.count() == len(found) and all(isinstance(hit.entry.fields, dict) for hit in found)
+        assert all(isinstance(text, str) for hit in found for text in (*hit.entry.paths, *hit.entry.captions))
+        return 'right'
+
+    campaign('indexes', tmp_path / 'case', 800, check)
